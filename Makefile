@@ -1,0 +1,53 @@
+# Everything runs in .venv, which uv builds from uv.lock; uv itself is put into .uv by pip.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+UV := $(abspath .uv/bin/uv)
+RUN := $(UV) run --frozen --no-sync
+export HEADRACE_UV := $(UV)
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help setup demo test check fix fault bench docs clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: .venv/.stamp ## build the environment (uv, then everything in uv.lock)
+
+.uv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "headrace needs Python >= 3.11; say which with make PYTHON=..." >&2; exit 2; }
+	@echo "setting up uv" >&2
+	@$(PYTHON) -m venv .uv && .uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+.venv/.stamp: .uv/bin/uv uv.lock pyproject.toml
+	@echo "setting up the environment" >&2
+	@$(UV) sync --frozen --quiet --python $(PYTHON)
+	@touch $@
+
+demo: setup ## translate 1,000 tweets on an embedded Kafka, exactly once
+	@$(RUN) python examples/tweets/demo.py
+
+test: setup ## every test, on a real Kafka and a real model server
+	$(RUN) pytest -q
+
+check: setup ## format, lint, types, import contracts
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+	$(RUN) lint-imports
+
+fix: setup ## format and repair what ruff can repair
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+fault: setup ## the fault test, longer: SEEDS=20 RECORDS=20000
+	$(RUN) pytest -q tests/fault --fault-seeds=$(or $(SEEDS),20)
+
+bench: setup ## throughput, latency and CPU beside a bare loop
+	$(RUN) python benchmarks/run.py
+
+docs: setup ## regenerate the reference pages
+	$(RUN) python -m headrace.spec.reference docs/reference
+
+clean: ## remove environments and caches
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,0 +1,104 @@
+"""Options that verbs share, each with its environment variable named in its help."""
+
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from headrace.cli.exits import Exit, exit_for
+from headrace.errors import HeadraceError
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_VERBOSE = "headrace.verbose"
+
+
+def option(*names: str, **settings: Any) -> Callable[[_Function], _Function]:
+    """Declare an option whose environment variable is `HEADRACE_` and its long name."""
+    long = next(name for name in names if name.startswith("--")).split("/")[0]
+    variable = "HEADRACE_" + long.removeprefix("--").replace("-", "_").upper()
+    settings = {"envvar": variable, "show_envvar": True, **settings}
+    if settings.get("default") is not None and not settings.get("is_flag"):
+        settings.setdefault("show_default", True)
+    return click.option(*names, **settings)
+
+
+file_argument = click.argument("file", metavar="FILE")
+
+bootstrap_option = option(
+    "--bootstrap-servers",
+    metavar="HOST:PORT",
+    envvar="KAFKA_BOOTSTRAP_SERVERS",
+    help="Kafka's address instead of the file's; `embedded` for the broker of `headrace up`.",
+)
+
+json_option = option("--json", "as_json", is_flag=True, help="Print JSON for a machine to read.")
+
+POSITIVE = click.FloatRange(min=0, min_open=True)
+COUNT = click.IntRange(min=1)
+PORT = click.IntRange(1, 65_535)
+
+
+class Verb(click.Command):
+    """A verb: it takes `-v`, and an error ends it with one piece of advice and its exit code."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.params.append(
+            click.Option(
+                ["-v", "--verbose"],
+                is_flag=True,
+                expose_value=False,
+                envvar="HEADRACE_VERBOSE",
+                show_envvar=True,
+                callback=_remember_verbose,
+                help="Show the traceback of an error.",
+            )
+        )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; what it raises becomes words on stderr and an exit code."""
+        try:
+            code = super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except (HeadraceError, KeyboardInterrupt, OSError) as error:
+            report(error, with_traceback=ctx.meta.get(_VERBOSE, False))
+            code = exit_for(error)
+        ctx.exit(code or Exit.OK)
+
+
+class Verbs(click.Group):
+    """A group of verbs."""
+
+    command_class = Verb
+
+
+def report(error: BaseException, *, with_traceback: bool = False) -> None:
+    """Say on stderr what went wrong and what caused it."""
+    if with_traceback:
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    if isinstance(error, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return
+    first, *causes = _causes(error)
+    click.echo(f"error: {first}", err=True)
+    for cause in causes:
+        click.echo(f"  because: {cause}", err=True)
+
+
+def _remember_verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.meta[_VERBOSE] = value
+
+
+def _causes(error: BaseException) -> Sequence[str]:
+    lines: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        text = str(cause) or type(cause).__name__
+        # An adapter's message often holds its cause's text already.
+        if not any(text in line for line in lines):
+            lines.append(text)
+        cause = cause.__cause__
+    return lines

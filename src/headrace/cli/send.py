@@ -1,0 +1,54 @@
+"""`headrace send`: JSON lines into a topic."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from headrace.cli.exits import Exit
+from headrace.cli.options import POSITIVE, Verb, bootstrap_option, option
+
+
+@click.command(cls=Verb)
+@click.argument("topic")
+@click.argument("file", type=click.File("rb"), default="-", required=False)
+@option("--key", "key_path", metavar="PATH", help="Dotted path of the key in each line.")
+@option("--rate", type=POSITIVE, metavar="N", help="Records per second; default: as fast as can.")
+@option(
+    "--curve",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.csv",
+    help="Lines `second,rate`: the rate follows them, straight between two lines.",
+)
+@bootstrap_option
+def send(
+    topic: str,
+    file: BinaryIO,
+    key_path: str | None,
+    rate: float | None,
+    curve: Path | None,
+    bootstrap_servers: str | None,
+) -> int:
+    """Send each line of FILE (or stdin) as one record to TOPIC.
+
+    Every line must be JSON; the first that is not ends the verb. Without --key records have no
+    key and go round the partitions.
+    """
+    from headrace.cli import pacing
+    from headrace.cli.lines import json_lines
+    from headrace.cli.settings import await_broker, bare_connection, say
+    from headrace.kafka.lines import LineWriter
+
+    if rate is not None and curve is not None:
+        raise click.UsageError("--rate and --curve exclude each other")
+    pace = pacing.curve(curve) if curve else pacing.steady(rate)
+    connection = bare_connection(bootstrap_servers)
+    await_broker(connection)
+    with LineWriter(connection, topic) as writer:
+        try:
+            for value, key in pacing.paced(json_lines(file, key_path), pace):
+                writer.write(value, key)
+        finally:
+            writer.flush()
+            say(f"sent {writer.sent:,} records to {topic}")
+    return Exit.OK

@@ -1,0 +1,168 @@
+"""From a verb's arguments to a compiled pipeline and a Kafka address that answers."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import click
+
+from headrace.core.topology import Model, Stage, Topology
+from headrace.errors import BrokerUnavailableError, ConfigError
+from headrace.spec.models import PipelineSpec
+
+EMBEDDED = "embedded"
+MODEL_URLS = "HEADRACE_MODEL_URLS"
+MEMBERSHIP = "HEADRACE_MEMBERSHIP"
+ANSWER_WITHIN_S = 10.0
+_ASK_AGAIN_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A pipeline file and what it compiles to.
+
+    Attributes:
+        spec: The pipeline as declared.
+        topology: The pipeline as compiled, with this machine's overrides.
+    """
+
+    spec: PipelineSpec
+    topology: Topology
+
+
+def load_pipeline(file: str, bootstrap: str | None = None) -> Loaded:
+    """Load and compile a pipeline; warnings go to stderr.
+
+    Args:
+        file: `FILE.yaml` or `module.py:pipeline`.
+        bootstrap: Kafka's address instead of the file's.
+
+    Raises:
+        SpecError: The pipeline has errors.
+    """
+    from headrace.spec.compile import compile_pipeline
+    from headrace.spec.loader import check, folder_of
+
+    checked = check(file, os.environ)
+    spec = checked.unwrap()
+    topology = compile_pipeline(spec, folder_of(file))
+    if bootstrap:
+        topology = replace(topology, bootstrap_servers=bootstrap)
+    membership = os.environ.get(MEMBERSHIP)
+    if membership and spec.kafka.membership is None:
+        topology = replace(topology, membership=membership)
+    return Loaded(spec, _with_model_urls(topology, _model_urls()))
+
+
+def load_topology(file: str, bootstrap: str | None = None) -> Topology:
+    """Return the compiled pipeline with an address of Kafka in place of `embedded`.
+
+    Raises:
+        SpecError: The pipeline has errors.
+        BrokerUnavailableError: It says `embedded`, and no embedded broker runs.
+    """
+    topology = load_pipeline(file, bootstrap).topology
+    return replace(topology, bootstrap_servers=resolved(topology.bootstrap_servers))
+
+
+def resolved(bootstrap: str) -> str:
+    """Return an address; for `embedded` that of the broker which runs on this machine.
+
+    Raises:
+        BrokerUnavailableError: No embedded broker runs.
+    """
+    if bootstrap != EMBEDDED:
+        return bootstrap
+    from headrace.local.kafka import running_broker
+
+    found = running_broker()
+    if found is None:
+        raise BrokerUnavailableError(
+            "no embedded Kafka runs on this machine: start `headrace up FILE`, "
+            "or name a broker with --bootstrap-servers"
+        )
+    return found
+
+
+def connection_of(topology: Topology) -> Mapping[str, Any]:
+    """Return what a client needs to reach the pipeline's Kafka."""
+    from headrace.kafka.properties import admin_properties
+
+    return admin_properties(topology)
+
+
+def bare_connection(bootstrap: str | None) -> Mapping[str, Any]:
+    """Return what a client needs to reach a Kafka without security, the embedded one by default.
+
+    Raises:
+        BrokerUnavailableError: None is named, and no embedded broker runs.
+    """
+    address = resolved(bootstrap or EMBEDDED)
+    return connection_of(Topology("headrace", "", (), bootstrap_servers=address))
+
+
+def await_broker(connection: Mapping[str, Any], within_s: float = ANSWER_WITHIN_S) -> None:
+    """Return when a broker answers; blocks.
+
+    Raises:
+        BrokerUnavailableError: None did in time.
+    """
+    from headrace.kafka.reading import partitions_of
+
+    deadline = time.monotonic() + within_s
+    while True:
+        left = deadline - time.monotonic()
+        try:
+            partitions_of(connection, [], max(left, 0.1))
+        except BrokerUnavailableError as error:
+            if time.monotonic() + _ASK_AGAIN_S < deadline:
+                time.sleep(_ASK_AGAIN_S)
+                continue
+            raise BrokerUnavailableError(
+                f"no broker answers at {connection['bootstrap.servers']} within {within_s:g} s; "
+                "is it running, and is the address right (--bootstrap-servers)?"
+            ) from error
+        return
+
+
+def stage_named(topology: Topology, name: str) -> Stage:
+    """Return a stage by its name.
+
+    Raises:
+        ConfigError: There is no such stage.
+    """
+    for stage in topology.stages:
+        if stage.name == name:
+            return stage
+    known = ", ".join(stage.name for stage in topology.stages)
+    raise ConfigError(f"pipeline {topology.pipeline!r} has no stage {name!r}; there is: {known}")
+
+
+def say(line: str) -> None:
+    """Tell a person something, on stderr."""
+    click.echo(line, err=True)
+
+
+def _model_urls() -> Mapping[str, str]:
+    text = os.environ.get(MODEL_URLS)
+    if not text:
+        return {}
+    try:
+        urls = json.loads(text)
+        return {str(name): str(url) for name, url in urls.items()}
+    except (ValueError, AttributeError) as error:
+        raise ConfigError(f"{MODEL_URLS} is not a JSON object of model to URL") from error
+
+
+def _with_model_urls(topology: Topology, urls: Mapping[str, str]) -> Topology:
+    def moved(model: Model) -> Model:
+        return replace(model, urls=(urls[model.name],)) if model.name in urls else model
+
+    stages = tuple(
+        replace(stage, step=replace(stage.step, model=moved(stage.step.model)))
+        for stage in topology.stages
+    )
+    return replace(topology, stages=stages)

@@ -1,0 +1,240 @@
+"""The compiled pipeline: stages and steps with every default filled in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from headrace.core.retry import RetryPolicy
+
+
+class Ordering(StrEnum):
+    """Which results leave in order; see `core.ordering`."""
+
+    NONE = "none"
+    PARTITION = "partition"
+    KEY = "key"
+
+
+class Tombstones(StrEnum):
+    """What becomes of a record without a value."""
+
+    FORWARD = "forward"
+    DROP = "drop"
+    DEAD_LETTER = "dead_letter"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A tensor and the path in the document it is filled from.
+
+    Attributes:
+        tensor: Name of the tensor.
+        path: Dotted path in the document.
+        datatype: OIP datatype, empty to take it from the model's metadata.
+        shape: Shape of one row, None to take it from the model's metadata.
+        default: Used where the path is missing, when `has_default`.
+        has_default: Whether there is a default.
+        parameters: OIP tensor parameters.
+    """
+
+    tensor: str
+    path: str
+    datatype: str = ""
+    shape: tuple[int, ...] | None = None
+    default: Any = None
+    has_default: bool = False
+    parameters: Mapping[str, str | int | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputField:
+    """A field of the document and the tensor it is read from.
+
+    Attributes:
+        path: Dotted path that is written.
+        tensor: Name of the tensor.
+        as_base64: Whether BYTES that are not UTF-8 become base64 text instead of a dead letter.
+        nan_as_null: Whether NaN becomes null instead of a dead letter.
+    """
+
+    path: str
+    tensor: str
+    as_base64: bool = False
+    nan_as_null: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPolicy:
+    """How records gather into requests: at most `max_size`, at most `max_wait_s` seconds."""
+
+    max_size: int = 64
+    max_wait_s: float = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Where a model is served and how it is called.
+
+    Attributes:
+        name: Its key in the pipeline file.
+        urls: One URL per replica; the scheme picks the protocol.
+        remote_name: Its name on the server.
+        version: Version to ask for, empty for the server's choice.
+        timeout_s: Longest a call may take, seconds.
+        min_in_flight: Fewest requests at once that adaptive concurrency goes down to.
+        max_in_flight: Most requests at once.
+        token: Bearer token, empty for none.
+        headers: Sent with every call.
+        authority: Overrides the :authority / Host header, empty for the URL's.
+        tls: PEM file paths by role: ca, cert, key; and server_name.
+        parameters: OIP request parameters.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    remote_name: str
+    version: str = ""
+    timeout_s: float = 30.0
+    min_in_flight: int = 1
+    max_in_flight: int = 16
+    token: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    authority: str = ""
+    tls: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str | int | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStep:
+    """A step that calls a model.
+
+    Attributes:
+        name: The step's name.
+        model: The model it calls.
+        inputs: Tensors to send.
+        outputs: Fields to write.
+        ordering: Which results leave in order.
+        batch: How records gather.
+        retry: How failed calls are repeated.
+        strict: Whether a lane stops at a failed record instead of dead-lettering it.
+        tombstones: What becomes of records without a value.
+    """
+
+    name: str
+    model: Model
+    inputs: tuple[Input, ...]
+    outputs: tuple[OutputField, ...]
+    ordering: Ordering = Ordering.KEY
+    batch: BatchPolicy = BatchPolicy()
+    retry: RetryPolicy = RetryPolicy()
+    strict: bool = False
+    tombstones: Tombstones = Tombstones.FORWARD
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A topic that is read.
+
+    Attributes:
+        topic: The topic.
+        start: `earliest`, `latest`, `error` or a timestamp in ms; used where nothing is committed.
+    """
+
+    topic: str
+    start: str | int = "earliest"
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """A topic that results are written to.
+
+    Attributes:
+        topic: The topic.
+        key: Dotted path of the new key, empty to keep the source's key and partition.
+        fields: Fields of the document to write, empty for all of it.
+    """
+
+    topic: str
+    key: str = ""
+    fields: tuple[str, ...] = ()
+
+
+class Delivery(StrEnum):
+    """The delivery guarantee."""
+
+    EXACTLY_ONCE = "exactly_once"
+    AT_LEAST_ONCE = "at_least_once"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One consumer group: its steps, what it reads and what it writes.
+
+    Attributes:
+        pipeline: The pipeline's name.
+        prefix: Put before every topic and group of headrace's own.
+        name: The stage's name; an unfused stage has its step's.
+        step: The step it runs.
+        sources: Topics it reads.
+        sinks: Topics its results go to.
+        fingerprint: Hash of the compiled pipeline, for provenance.
+    """
+
+    pipeline: str
+    prefix: str
+    name: str
+    step: ModelStep
+    sources: tuple[Source, ...]
+    sinks: tuple[Sink, ...]
+    fingerprint: str = ""
+
+    @property
+    def group(self) -> str:
+        """Consumer group."""
+        return f"{self.prefix}{self.pipeline}.{self.name}"
+
+    @property
+    def retry_topic(self) -> str:
+        """Where delayed and replayed records wait."""
+        return f"{self.prefix}{self.pipeline}.{self.step.name}.retry"
+
+    @property
+    def dead_letter_topic(self) -> str:
+        """Where given-up records go."""
+        return f"{self.prefix}{self.pipeline}.dead-letters"
+
+    def transactional_id(self, slot: str) -> str:
+        """Return the transactional id of one slot of this stage."""
+        return f"{self.group}.{slot}"
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """A compiled pipeline.
+
+    Attributes:
+        pipeline: Its name.
+        prefix: Put before headrace's own topics and groups.
+        stages: Every stage, upstream first.
+        delivery: The guarantee.
+        bootstrap_servers: Kafka's address, or `embedded`.
+        group_protocol: `classic` or `consumer` (KIP-848).
+        membership: `dynamic` or `static`.
+        kafka_properties: librdkafka properties, security included.
+        partitions: Partitions of created source and sink topics.
+        replication: Replication factor of created topics.
+        serves: Model servers to start with `headrace up`: model server name -> folder or command.
+    """
+
+    pipeline: str
+    prefix: str
+    stages: tuple[Stage, ...]
+    delivery: Delivery = Delivery.EXACTLY_ONCE
+    bootstrap_servers: str = "embedded"
+    group_protocol: str = "classic"
+    membership: str = "dynamic"
+    kafka_properties: Mapping[str, str | int | bool] = field(default_factory=dict, repr=False)
+    partitions: int = 8
+    replication: int = 1
+    serves: Mapping[str, str] = field(default_factory=dict)

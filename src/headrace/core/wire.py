@@ -1,0 +1,30 @@
+"""Names that stand in record headers: the wire contract."""
+
+from typing import Final
+
+VERSION: Final = "headrace-v"
+ID: Final = "headrace-id"
+SOURCE: Final = "headrace-source"
+MODELS: Final = "headrace-models"
+PIPELINE: Final = "headrace-pipeline"
+ATTEMPT: Final = "headrace-attempt"
+NOT_BEFORE: Final = "headrace-not-before"
+REPLAY: Final = "headrace-replay"
+REPLAYED: Final = "headrace-replayed"
+PREFIX: Final = "headrace-"
+
+ERROR_CLASS: Final = "headrace-error-class"
+ERROR_MESSAGE: Final = "headrace-error-message"
+ERROR_STEP: Final = "headrace-error-step"
+ERROR_ATTEMPTS: Final = "headrace-error-attempts"
+ERROR_MODEL: Final = "headrace-error-model"
+ERROR_VERSION: Final = "headrace-error-version"
+ERROR_SOURCE: Final = "headrace-error-source"
+ERROR_FIRST: Final = "headrace-error-first"
+ERROR_LAST: Final = "headrace-error-last"
+
+FORMAT: Final = b"1"
+"""The wire format this version writes and reads."""
+
+MAX_ERROR_TEXT: Final = 4096
+"""Most bytes of an error message in a header."""

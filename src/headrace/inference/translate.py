@@ -1,0 +1,133 @@
+"""gRPC status to our errors, once, at the edge."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import grpc
+
+from headrace.errors import (
+    AccessRefusedError,
+    InferenceError,
+    InferenceFailedError,
+    InferenceTimeoutError,
+    InferenceUnavailableError,
+    InvalidInputError,
+)
+
+MAX_MESSAGE_BYTES = 1024
+
+_Code = grpc.StatusCode
+
+_ERRORS: dict[grpc.StatusCode, type[InferenceError]] = {
+    _Code.UNAVAILABLE: InferenceUnavailableError,
+    _Code.RESOURCE_EXHAUSTED: InferenceUnavailableError,
+    _Code.DEADLINE_EXCEEDED: InferenceTimeoutError,
+    _Code.UNAUTHENTICATED: AccessRefusedError,
+    _Code.PERMISSION_DENIED: AccessRefusedError,
+    _Code.NOT_FOUND: AccessRefusedError,
+    _Code.UNIMPLEMENTED: AccessRefusedError,
+    _Code.INVALID_ARGUMENT: InvalidInputError,
+    _Code.OUT_OF_RANGE: InvalidInputError,
+    _Code.FAILED_PRECONDITION: InvalidInputError,
+}
+"""Everything else (INTERNAL, UNKNOWN, ABORTED, CANCELLED ...) is a failure of the server."""
+
+_NEVER_SENT = re.compile(
+    r"failed to connect|connection refused|connections to all backends failing|no route to host"
+    r"|name resolution|dns resolution|empty address list|connection failure",
+    re.IGNORECASE,
+)
+_CUT = re.compile(
+    r"socket closed|connection reset|goaway|recvmsg|broken pipe|stream removed|ping timeout"
+    r"|keepalive|end of tcp stream|endpoint closing|transport (is )?clos|connection aborted"
+    r"|connection termination|remote reset|rst_stream|cancelling all calls|connection dropped",
+    re.IGNORECASE,
+)
+_HTTP_STATUS = re.compile(r"http2 header with status: (\d{3})", re.IGNORECASE)
+_TOO_LARGE = re.compile(r"message (size )?.*larger than max|exceeds .*message size", re.IGNORECASE)
+_METADATA_TOO_LARGE = re.compile(r"metadata size exceeds", re.IGNORECASE)
+_MLSERVER_NOT_READY = re.compile(
+    r"(mlserver\.errors\.ModelNotReady: )?Model \S+ (with version \S+ )?is not ready yet\.?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a call ended.
+
+    Attributes:
+        code: The status.
+        details: Its text, from the server or from gRPC itself.
+        is_connected: Whether there was a connection to send the call on.
+    """
+
+    code: grpc.StatusCode
+    details: str
+    is_connected: bool = True
+
+
+def translate(failure: Failure, where: str, secrets: Collection[str] = ()) -> InferenceError:
+    """Return our error for a failed call.
+
+    Args:
+        failure: How it ended.
+        where: The model and the server, for the message.
+        secrets: Texts that must not appear in the message, whoever repeats them.
+    """
+    details = failure.details or "no details"
+    for secret in secrets:
+        details = details.replace(secret, "***")
+    message = f"{where}: {details} ({failure.code.name})"
+    return _kind(failure)(bounded(message))
+
+
+def bounded(message: str) -> str:
+    """Return a message cut to `MAX_MESSAGE_BYTES` of UTF-8."""
+    encoded = message.encode(errors="replace")
+    if len(encoded) <= MAX_MESSAGE_BYTES:
+        return encoded.decode()
+    return encoded[: MAX_MESSAGE_BYTES - 3].decode(errors="ignore") + "..."
+
+
+def _kind(failure: Failure) -> type[InferenceError]:
+    match failure.code:
+        case _Code.UNAVAILABLE:
+            return _unavailable(failure.details)
+        case _Code.RESOURCE_EXHAUSTED:
+            return _exhausted(failure.details)
+        case _Code.DEADLINE_EXCEEDED if not failure.is_connected:
+            return InferenceUnavailableError
+        case _Code.INVALID_ARGUMENT if _MLSERVER_NOT_READY.fullmatch(failure.details):
+            return InferenceUnavailableError
+        case code:
+            return _ERRORS.get(code, InferenceFailedError)
+
+
+def _unavailable(details: str) -> type[InferenceError]:
+    """Tell a model that is away from one that went away: only the latter uses an attempt.
+
+    A record that crashes its server must not be repeated for ever.
+    """
+    if _NEVER_SENT.search(details):
+        return InferenceUnavailableError
+    if _CUT.search(details):
+        return InferenceFailedError
+    if status := _HTTP_STATUS.search(details):
+        return {"502": InferenceFailedError, "504": InferenceTimeoutError}.get(
+            status[1], InferenceUnavailableError
+        )
+    return InferenceUnavailableError
+
+
+def _exhausted(details: str) -> type[InferenceError]:
+    """Tell an overloaded server from one that will never take this request, or whose answer failed.
+
+    A request over the server's size limit is a fault of its records: smaller batches may pass. A
+    server's error text over the limit for trailing metadata is a failure like any other.
+    """
+    if _TOO_LARGE.search(details):
+        return InvalidInputError
+    if _METADATA_TOO_LARGE.search(details):
+        return InferenceFailedError
+    return InferenceUnavailableError

@@ -1,0 +1,218 @@
+"""What Kafka knows about a consumer group, and the administration of topics."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Producer,
+)
+from confluent_kafka import TopicPartition as ClientPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import OffsetSpec as _UntypedSpec  # type: ignore[attr-defined]
+
+from headrace.core.records import Committed, TopicPartition
+from headrace.core.topology import Stage, Topology
+from headrace.errors import BrokerUnavailableError, ConfigError
+from headrace.kafka.properties import admin_properties, producer_properties, slot_of
+from headrace.kafka.translate import kafka_error, translated
+from headrace.ports import Bounds
+
+_ANSWER_WITHIN_S = 10.0
+_FENCE_WITHIN_S = 20.0
+_THREADS = 4
+
+_Answer = TypeVar("_Answer")
+_Spec: Any = _UntypedSpec
+
+
+class KafkaGroup:
+    """What Kafka knows about a stage's consumer group and the topics it reads.
+
+    Args:
+        topology: Where Kafka is.
+        stage: The stage.
+    """
+
+    def __init__(self, topology: Topology, stage: Stage) -> None:
+        self._topology = topology
+        self._stage = stage
+        self._starts = {source.topic: source.start for source in stage.sources}
+        self._admin: AdminClient | None = None
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="headrace-admin")
+
+    async def committed(
+        self, partitions: Sequence[TopicPartition], *, stable: bool = True
+    ) -> Mapping[TopicPartition, Committed | None]:
+        """Return what is committed; None where a transaction that has not ended holds it.
+
+        With `stable=False` the last stable value is returned for every partition.
+
+        Raises:
+            BrokerUnavailableError: No broker answers.
+            BrokerError: Kafka refuses.
+        """
+        if not partitions:
+            return {}
+        doing = f"reading the offsets of {self._stage.group}"
+        return await self._call(doing, lambda: self._committed(partitions, stable=stable))
+
+    async def bounds(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Bounds]:
+        """Return the offsets that each partition's log holds (the last stable end).
+
+        Raises:
+            BrokerUnavailableError: No broker answers.
+            BrokerError: Kafka refuses.
+        """
+        return await self._call("reading log ends", lambda: self._bounds(partitions))
+
+    async def start_offsets(
+        self, partitions: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, int]:
+        """Return where a partition without a commit begins, by its source's `start`.
+
+        Topics that are no source, headrace's own, begin at their earliest record.
+
+        Raises:
+            BrokerUnavailableError: No broker answers.
+            BrokerError: Kafka refuses.
+            ConfigError: The source says `error`.
+        """
+        refused = [each for each in partitions if self._starts.get(each.topic) == "error"]
+        if refused:
+            raise ConfigError(
+                f"{self._stage.group} has no committed offset for {', '.join(map(str, refused))} "
+                "and its source says start: error; choose earliest, latest or a timestamp"
+            )
+        return await self._call("finding where to start", lambda: self._start_offsets(partitions))
+
+    async def slots(self) -> frozenset[str]:
+        """Return the slots of the group's live members, read from their client ids.
+
+        Raises:
+            BrokerUnavailableError: No broker answers.
+            BrokerError: Kafka refuses.
+        """
+        return await self._call(f"describing {self._stage.group}", self._slots)
+
+    async def fence(self, slot: str) -> None:
+        """End whatever transaction a dead slot of this stage left open.
+
+        Raises:
+            BrokerUnavailableError: No broker answers.
+            BrokerError: Kafka refuses.
+        """
+        await self._call(f"fencing slot {slot}", lambda: self._fence(slot))
+
+    async def close(self) -> None:
+        """Let go of the client; calls under way end by themselves."""
+        self._threads.shutdown(wait=False)
+        self._admin = None
+
+    async def _call(self, doing: str, call: Callable[[], _Answer]) -> _Answer:
+        def translating() -> _Answer:
+            try:
+                return call()
+            except KafkaException as error:
+                raise translated(error, doing) from error
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, translating)
+
+    def _client(self) -> AdminClient:
+        if self._admin is None:
+            self._admin = AdminClient(admin_properties(self._topology))
+        return self._admin
+
+    def _committed(
+        self, partitions: Sequence[TopicPartition], *, stable: bool
+    ) -> dict[TopicPartition, Committed | None]:
+        asked = [ClientPartition(*each) for each in partitions]
+        group = ConsumerGroupTopicPartitions(self._stage.group, asked)
+        (answer,) = (
+            self._client()
+            .list_consumer_group_offsets(
+                [group], require_stable=stable, request_timeout=_ANSWER_WITHIN_S
+            )
+            .values()
+        )
+        found = _resolved(answer, _ANSWER_WITHIN_S).topic_partitions
+        return {TopicPartition(each.topic, each.partition): _committed(each) for each in found}
+
+    def _bounds(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Bounds]:
+        starts = self._offsets(dict.fromkeys(partitions, _Spec.earliest()))
+        ends = self._offsets(dict.fromkeys(partitions, _Spec.latest()))
+        return {each: Bounds(starts[each], ends[each]) for each in partitions}
+
+    def _start_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        wanted = {
+            each: _offset_spec(self._starts.get(each.topic, "earliest")) for each in partitions
+        }
+        found = self._offsets(wanted)
+        # No record is as young as the timestamp: everything is too old, begin at the end.
+        younger = [each for each, offset in found.items() if offset < 0]
+        return found | self._offsets(dict.fromkeys(younger, _Spec.latest()))
+
+    def _offsets(self, wanted: Mapping[TopicPartition, Any]) -> dict[TopicPartition, int]:
+        if not wanted:
+            return {}
+        answers = self._client().list_offsets(
+            {ClientPartition(*each): spec for each, spec in wanted.items()},
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=_ANSWER_WITHIN_S,
+        )
+        return {
+            TopicPartition(each.topic, each.partition): _resolved(answer, _ANSWER_WITHIN_S).offset
+            for each, answer in answers.items()
+        }
+
+    def _slots(self) -> frozenset[str]:
+        (answer,) = (
+            self._client()
+            .describe_consumer_groups([self._stage.group], request_timeout=_ANSWER_WITHIN_S)
+            .values()
+        )
+        try:
+            members = _resolved(answer, _ANSWER_WITHIN_S).members
+        except KafkaException as error:
+            if kafka_error(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return frozenset()
+            raise
+        pipeline, stage = self._stage.pipeline, self._stage.name
+        slots = (slot_of(each.client_id, pipeline, stage) for each in members)
+        return frozenset(each for each in slots if each is not None)
+
+    def _fence(self, slot: str) -> None:
+        transactional_id = self._stage.transactional_id(slot)
+        properties = producer_properties(
+            self._topology, transactional_id, client_id=f"headrace-fence-{transactional_id}"
+        )
+        Producer(properties).init_transactions(_FENCE_WITHIN_S)
+
+
+def _committed(found: ClientPartition) -> Committed | None:
+    if found.error is not None:
+        if found.error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
+            return None
+        raise KafkaException(found.error)
+    if found.offset < 0:
+        return Committed(None)
+    return Committed(found.offset, found.metadata or "")
+
+
+def _offset_spec(start: str | int) -> Any:
+    if isinstance(start, int):
+        return _Spec.for_timestamp(start)
+    return _Spec.latest() if start == "latest" else _Spec.earliest()
+
+
+def _resolved(answer: Any, timeout_s: float) -> Any:
+    try:
+        # The request has the same limit; this one only guards against an answer never coming.
+        return answer.result(timeout_s + 1.0)
+    except TimeoutError:
+        raise BrokerUnavailableError("no answer from Kafka in time") from None

@@ -1,0 +1,417 @@
+"""The thread that owns the Kafka consumer: nothing else ever touches it."""
+
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as ClientPartition
+
+from headrace.core.records import Record, TopicPartition
+from headrace.errors import BrokerError, HeadraceError, OffsetOutOfRangeError
+from headrace.kafka.handover import Handover
+from headrace.kafka.membership import group_token
+from headrace.kafka.rebalances import Positions, Rebalances
+from headrace.kafka.translate import (
+    ALL_BROKERS_DOWN,
+    MISSING,
+    NOT_STARTED,
+    PARTITION_EOF,
+    refuses,
+    translated,
+)
+from headrace.ports import Assignment, Fetched
+
+LOGGER = logging.getLogger("headrace.kafka")
+
+BATCH = 500
+CAPACITY = 4 * BATCH
+_OVERFLOW = 50
+_POLL_S = 0.05
+_FULL_TURN_S = 0.1
+_POSITIONS_EVERY_S = 1.0
+_SLOW_S = 1.0
+_REACHABLE_WITHIN_S = 10.0
+_WAKE_WITHIN_S = 0.5
+_SEEK_TRIES = 50
+_SEEK_AGAIN_S = 0.02
+
+
+class Poller:
+    """Polls, converts, hands over; pauses, seeks and rebalances in between.
+
+    Everything but `post` and `stop` runs on its own thread. A pause ends when its partition is
+    revoked. A command belongs to the assignment that was current on the loop when it was given:
+    if its partition was revoked and assigned again since, it is ignored.
+
+    Args:
+        properties: The client's properties.
+        topics: What to subscribe to.
+        is_incremental: Whether the group protocol moves single partitions (KIP-848).
+        handover: Where batches go.
+        rebalances: Who is asked on rebalances.
+    """
+
+    def __init__(
+        self,
+        properties: Mapping[str, Any],
+        topics: Sequence[str],
+        *,
+        is_incremental: bool,
+        handover: Handover,
+        rebalances: Rebalances,
+    ) -> None:
+        self._properties = dict(properties)
+        self._topics = list(topics)
+        self._is_incremental = is_incremental
+        self._handover = handover
+        self._rebalances = rebalances
+        self._commands: deque[Callable[[], None]] = deque()
+        self._is_stopping = False
+        self._epoch = 0
+        # One object per partition for all its records: the key is the client's (topic, number).
+        self._shared: dict[tuple[str, int], TopicPartition] = {}
+        self._since: dict[TopicPartition, int] = {}
+        self._undecided: set[TopicPartition] = set()
+        self._paused: set[TopicPartition] = set()
+        self._is_throttled = False
+        self._halted: set[TopicPartition] = set()
+        self._reported: dict[TopicPartition, int] = {}
+        self._report_due = 0.0
+        self._is_cut_off = False
+        self._failure: HeadraceError | None = None
+
+    def post(self, command: Callable[[], None]) -> None:
+        """Run a command on the thread before its next poll; from any thread."""
+        self._commands.append(command)
+
+    def stop(self) -> None:
+        """Let `run` leave the group and return; from any thread."""
+        self._is_stopping = True
+
+    def open(self) -> None:
+        """Connect and subscribe.
+
+        Raises:
+            BrokerUnavailableError: No broker answers.
+            BrokerError: Kafka does not let this client in.
+        """
+        try:
+            self._consumer = Consumer({**self._properties, "error_cb": self._on_error})
+            self._require_access()
+            self._consumer.subscribe(
+                self._topics,
+                on_assign=self._on_assign,
+                on_revoke=self._on_revoke,
+                on_lost=self._on_revoke,
+            )
+        except KafkaException as error:
+            raise translated(error, "connecting to Kafka") from error
+
+    def run(self) -> None:
+        """Poll until stopped, then leave the group."""
+        try:
+            while not self._is_stopping:
+                started = time.monotonic()
+                with self._reporting("polling"):
+                    self._turn()
+                if time.monotonic() - started > _SLOW_S:
+                    LOGGER.warning("a turn of the polling thread took more than %.0f s", _SLOW_S)
+        finally:
+            # Calls on_revoke, which commits, and then leaves.
+            self._consumer.close()
+
+    def pause(self, epoch: int, partitions: Sequence[TopicPartition]) -> None:
+        """Stop reading partitions."""
+        self._paused.update(each for each in partitions if self._holds(epoch, each))
+        self._settle()
+
+    def resume(self, epoch: int, partitions: Sequence[TopicPartition]) -> None:
+        """Read partitions again."""
+        self._paused.difference_update(each for each in partitions if self._holds(epoch, each))
+        self._settle()
+
+    def start_at(self, epoch: int, partition: TopicPartition, offset: int) -> None:
+        """Begin reading a partition that was assigned without a position."""
+        if partition not in self._undecided or not self._holds(epoch, partition):
+            return
+        with self._reporting(f"seeking {partition} to {offset}"):
+            self._seek(ClientPartition(*partition, offset))
+            # Until the seek has returned, records may come from the placeholder.
+            self._undecided.discard(partition)
+            self._settle()
+
+    def _require_access(self) -> None:
+        try:
+            self._consumer.list_topics(timeout=_REACHABLE_WITHIN_S)
+        except KafkaException:
+            # A refusal looks like silence here; its reason comes with the next poll.
+            self._consumer.poll(0)
+            if self._failure is not None:
+                raise self._failure from None
+            raise
+
+    def _seek(self, to: ClientPartition) -> None:
+        # A partition that was assigned a moment ago may not have started: _STATE.
+        for _ in range(_SEEK_TRIES):
+            try:
+                return self._consumer.seek(to)
+            except KafkaException as error:
+                if error.args[0].code() not in NOT_STARTED:
+                    raise
+            time.sleep(_SEEK_AGAIN_S)
+        return self._consumer.seek(to)
+
+    def _holds(self, epoch: int, partition: TopicPartition) -> bool:
+        return self._since.get(partition, math.inf) <= epoch
+
+    def _turn(self) -> None:
+        while self._commands:
+            self._commands.popleft()()
+        if self._is_throttled:
+            self._poll_throttled()
+        elif self._handover.is_full:
+            self._poll_full()
+        else:
+            self._poll()
+
+    def _poll(self) -> None:
+        epoch = self._epoch
+        first = self._consumer.poll(_POLL_S)
+        if first is None:
+            self._report_positions()
+            return
+        # One call for up to 500 would wait until it has them or its time is up, and every record
+        # with it. The second call may run a rebalance; the client then drops what it had queued,
+        # but knows nothing of the first record any more.
+        rest = self._consumer.consume(BATCH - 1, 0)
+        if self._epoch == epoch or self._holds(epoch, self._partition(first)):
+            rest.insert(0, first)
+        self._deliver(rest)
+
+    def _poll_full(self) -> None:
+        # A pause throws the prefetch away, so a short jam is waited out. Rebalances still have to
+        # be served: one record at a time is taken on top for that, a few of them only.
+        self._handover.wait_for_room(_FULL_TURN_S)
+        if not self._handover.is_full:
+            return
+        self._deliver(self._consumer.consume(1, 0))
+        if self._handover.waiting >= CAPACITY + _OVERFLOW:
+            LOGGER.info("nobody takes records: reading stops until somebody does")
+            self._is_throttled = True
+            self._settle()
+
+    def _poll_throttled(self) -> None:
+        if self._handover.waiting <= CAPACITY // 2:
+            self._is_throttled = False
+            self._settle()
+        self._deliver(self._consumer.consume(1, _POLL_S))
+
+    def _deliver(self, messages: list[Message]) -> None:
+        if any(map(Message.error, messages)):
+            failed = [each for each in messages if each.error() is not None]
+            messages = [each for each in messages if each.error() is None]
+            self._hand_over(messages)
+            for each in failed:
+                self._on_message_error(each)
+        elif messages:
+            self._hand_over(messages)
+
+    def _hand_over(self, messages: list[Message]) -> None:
+        self._is_cut_off = False
+        if self._undecided:
+            messages = [each for each in messages if self._partition(each) not in self._undecided]
+        shared = self._shared
+        records = [
+            Record(
+                shared[each.topic(), each.partition()],  # type: ignore[index]
+                each.offset(),  # type: ignore[arg-type]
+                each.key(),
+                each.value(),
+                each.timestamp()[1],
+                each.headers(),  # type: ignore[arg-type]
+            )
+            for each in messages
+        ]
+        # After a failure nothing is certain about positions, so nothing more is read.
+        if records and self._failure is None:
+            self._handover.put(Fetched(self._epoch, records))
+
+    def _report_positions(self) -> None:
+        now = time.monotonic()
+        if now < self._report_due:
+            return
+        self._report_due = now + _POSITIONS_EVERY_S
+        asked = [ClientPartition(*each) for each in self._since if each not in self._undecided]
+        with self._reporting("reading positions"):
+            found = {
+                self._partition_of(each.topic, each.partition): each.offset
+                for each in self._consumer.position(asked)
+                # Negative: nothing was read since the assignment or the seek.
+                if each.error is None and each.offset >= 0
+            }
+            if found.items() - self._reported.items():
+                self._handover.put(Fetched(self._epoch, (), found))
+            self._reported = found
+
+    def _on_assign(self, consumer: Consumer, partitions: list[ClientPartition]) -> None:
+        with self._watched("assigning partitions"):
+            self._epoch += 1
+            added = [self._partition_of(each.topic, each.partition) for each in partitions]
+            assignment = Assignment(self._epoch, group_token(consumer), added)
+            positions = self._rebalances.assigned(assignment, self._resolve_late)
+            starts = {each: positions.get(each) for each in added}
+            self._since.update(dict.fromkeys(added, self._epoch))
+            self._undecided.update(each for each, start in starts.items() if start is None)
+            self._assign(
+                [
+                    # The placeholder has to be valid; what comes from there is dropped.
+                    ClientPartition(*each, OFFSET_END if start is None else start)
+                    for each, start in starts.items()
+                ]
+            )
+            # The client forgets some pauses and keeps others when an assignment changes.
+            self._halted.difference_update(self._wanted_halted())
+            self._settle()
+
+    def _assign(self, partitions: list[ClientPartition]) -> None:
+        if self._is_incremental:
+            self._consumer.incremental_assign(partitions)
+        else:
+            self._consumer.assign(partitions)
+
+    def _on_revoke(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
+        with self._watched("revoking partitions"):
+            self._epoch += 1
+            going = [self._partition_of(each.topic, each.partition) for each in partitions]
+            try:
+                self._rebalances.revoked(self._epoch, going)
+            finally:
+                self._forget(going)
+                self._unassign(partitions)
+
+    def _forget(self, partitions: Sequence[TopicPartition]) -> None:
+        self._undecided.difference_update(partitions)
+        self._paused.difference_update(partitions)
+        for each in partitions:
+            self._since.pop(each, None)
+            self._reported.pop(each, None)
+
+    def _unassign(self, partitions: list[ClientPartition]) -> None:
+        if self._is_incremental:
+            self._consumer.incremental_unassign(partitions)
+        else:
+            self._consumer.unassign()
+
+    def _resolve_late(self, assignment: Assignment, positions: Positions) -> None:
+        def resolve() -> None:
+            for each, offset in positions.items():
+                if offset is not None:
+                    self.start_at(assignment.epoch, each, offset)
+
+        self.post(resolve)
+
+    def _wanted_halted(self) -> set[TopicPartition]:
+        return set(self._since) if self._is_throttled else self._paused | self._undecided
+
+    def _settle(self) -> None:
+        """Make the client pause exactly what has to be paused."""
+        wanted = self._wanted_halted()
+        halt = wanted - self._halted
+        go = (self._halted - wanted) & self._since.keys()
+        with self._reporting("pausing or resuming"):
+            if halt:
+                self._consumer.pause([ClientPartition(*each) for each in halt])
+            if go:
+                self._consumer.resume([ClientPartition(*each) for each in go])
+                self._wake(go)
+        self._halted = (self._halted | halt) - go
+
+    def _wake(self, partitions: set[TopicPartition]) -> None:
+        # The client's connection sleeps up to a second when all its partitions were paused, and
+        # a resume does not wake it; a request to the same brokers does.
+        latest = [ClientPartition(*each, OFFSET_END) for each in partitions]
+        try:
+            self._consumer.offsets_for_times(latest, timeout=_WAKE_WITHIN_S)
+        except KafkaException as error:
+            LOGGER.info("resumed partitions may take a second to start: %s", error)
+
+    def _partition(self, message: Message) -> TopicPartition:
+        return self._partition_of(message.topic() or "", message.partition() or 0)
+
+    def _partition_of(self, topic: str, partition: int) -> TopicPartition:
+        return self._shared.setdefault((topic, partition), TopicPartition(topic, partition))
+
+    def _on_message_error(self, message: Message) -> None:
+        error = message.error()
+        if error is None or error.code() == PARTITION_EOF:
+            return
+        failure = translated(error, f"reading {message.topic() or ', '.join(self._topics)}")
+        if isinstance(failure, OffsetOutOfRangeError):
+            self._on_out_of_range(message)
+        elif error.code() in MISSING:
+            self._on_missing(message.topic())
+        elif refuses(error) or error.fatal():
+            self._fail(failure)
+        else:
+            LOGGER.warning("%s", failure)
+
+    def _on_out_of_range(self, message: Message) -> None:
+        partition = self._partition(message)
+        # A placeholder is no loss.
+        if partition in self._since and partition not in self._undecided:
+            self._fail(
+                OffsetOutOfRangeError(
+                    f"{partition} no longer has offset {message.offset()}, the next one to read: "
+                    "records were deleted before they were processed"
+                )
+            )
+
+    def _on_missing(self, topic: str | None) -> None:
+        # Said also while a new topic is still spreading through the cluster, and said once.
+        with self._reporting("looking for topics"):
+            known = self._consumer.list_topics(timeout=_REACHABLE_WITHIN_S).topics
+            missing = [each for each in ([topic] if topic else self._topics) if each not in known]
+            if missing:
+                self._fail(BrokerError(f"topics do not exist: {', '.join(missing)}"))
+
+    def _on_error(self, error: KafkaError) -> None:
+        failure = translated(error, "talking to Kafka")
+        if refuses(error) or error.fatal():
+            self._fail(failure)
+        elif error.code() == ALL_BROKERS_DOWN:
+            if not self._is_cut_off:
+                LOGGER.warning("no broker answers; waiting for one")
+            self._is_cut_off = True
+        else:
+            LOGGER.info("%s", failure)
+
+    def _fail(self, failure: HeadraceError) -> None:
+        self._failure = self._failure or failure
+        self._handover.fail(failure)
+
+    @contextmanager
+    def _reporting(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except KafkaException as error:
+            self._fail(translated(error, doing))
+
+    @contextmanager
+    def _watched(self, doing: str) -> Iterator[None]:
+        """Keep every exception from the client, which would end the poll with it."""
+        started = time.monotonic()
+        try:
+            yield
+        except KafkaException as error:
+            self._fail(translated(error, doing))
+        except Exception as error:
+            LOGGER.exception("failed while %s", doing)
+            self._fail(HeadraceError(f"failed while {doing}: {error!r}"))
+        seconds = time.monotonic() - started
+        if seconds > _SLOW_S:
+            LOGGER.warning("%s took %.1f s", doing, seconds)

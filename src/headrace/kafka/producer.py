@@ -1,0 +1,251 @@
+"""The transactional producer of one slot."""
+
+import asyncio
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import TopicPartition as ClientPartition
+
+from headrace.core.records import Commit, Outgoing
+from headrace.errors import (
+    FencedError,
+    InvariantError,
+    TransactionAbortedError,
+    TransactionIndefiniteError,
+)
+from headrace.kafka.properties import LOGGER, TRANSACTION_TIMEOUT_MS
+from headrace.kafka.translate import FENCED, MISSING, kafka_error, refuses, translated
+from headrace.ports import GroupToken, Transaction
+
+_INIT_WITHIN_S = 20.0
+# The broker ends a transaction that takes longer, so going on would be in vain.
+_SEND_WITHIN_S = TRANSACTION_TIMEOUT_MS / 1000
+# librdkafka recommends no limit for the two calls that end a transaction, because its state and
+# the broker's part when a limit is hit. Here a producer whose end is unknown is never used
+# again, so they cannot part, and a dead broker does not hold the thread for ever.
+_COMMIT_WITHIN_S = 15.0
+_ABORT_WITHIN_S = 10.0
+_AGAIN_AFTER_S = 0.02
+_DRAIN_S = 0.05
+_METADATA_WITHIN_S = 5.0
+
+FaultPoint = Callable[[str], None]
+
+
+class KafkaSink:
+    """Writes whole transactions, each in one call on a thread of its own.
+
+    Cancelling `commit` does not stop a transaction that has begun; the next call waits for it.
+
+    Args:
+        properties: From `producer_properties`.
+        fault_point: Called at `begin`, `produced`, `offsets_sent`, `before_commit` and
+            `after_commit`; what it raises leaves the transaction as it is. For fault tests.
+    """
+
+    def __init__(
+        self, properties: Mapping[str, Any], fault_point: FaultPoint = lambda _: None
+    ) -> None:
+        self._properties = dict(properties)
+        self._fault_point = fault_point
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="headrace-produce")
+        self._producer: Producer | None = None
+
+    async def open(self) -> None:
+        """Take over the transactional id: ends and fences whatever used it before.
+
+        Raises:
+            BrokerUnavailableError: No broker answers; call again.
+            FencedError: Somebody took the id over in the meantime.
+            BrokerError: Kafka refuses the id to this client.
+        """
+        await self._on_thread(self._open)
+
+    async def commit(self, transaction: Transaction) -> None:
+        """Write and commit, all or nothing.
+
+        After any error but TransactionAbortedError, `open` has to be called first.
+
+        Raises:
+            TransactionAbortedError: Nothing is visible; the same may be sent again.
+            TransactionIndefiniteError: Unknown; `open`, then look at the committed offsets.
+            FencedError: Another producer took the id over. Where that was noticed during the
+                commit itself, an earlier try of the same commit may have succeeded: look at the
+                committed offsets here, too.
+            InvariantError: The token is not a member's; nothing was begun.
+        """
+        await self._on_thread(lambda: self._commit(transaction))
+
+    async def close(self) -> None:
+        """Let go of the producer without ending anything."""
+        await self._on_thread(self._drop)
+        self._thread.shutdown(wait=False)
+
+    async def _on_thread(self, call: Callable[[], None]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    def _open(self) -> None:
+        self._drop()
+        name = self._properties["transactional.id"]
+        refusals: list[KafkaError] = []
+        producer = Producer({**self._properties, "error_cb": refusals.append})
+        deadline = time.monotonic() + _INIT_WITHIN_S
+        try:
+            _until_done(producer.init_transactions, deadline)
+        except KafkaException as error:
+            # A refusal looks like silence; its reason comes with the next poll.
+            producer.poll(0)
+            reason = next((each for each in refusals if refuses(each)), kafka_error(error))
+            raise translated(reason, f"taking over {name}") from error
+        self._producer = producer
+
+    def _drop(self) -> None:
+        # Not Producer.close(), which would end the transaction that is open.
+        self._producer = None
+
+    def _commit(self, transaction: Transaction) -> None:
+        if transaction.commits and not transaction.token.is_member:
+            raise InvariantError("a transaction without a group membership would not be fenced")
+        if self._producer is None:
+            raise TransactionIndefiniteError("the producer has to be opened first")
+        try:
+            _Attempt(self._producer, self._fault_point).run(transaction)
+        except (TransactionIndefiniteError, FencedError) as error:
+            self._drop()
+            _forget_frames(error)
+            raise
+
+
+class _Attempt:
+    """One transaction on one producer."""
+
+    def __init__(self, producer: Producer, fault_point: FaultPoint) -> None:
+        self._producer = producer
+        self._fault_point = fault_point
+        self._begun = time.monotonic()
+        self._is_ending = False
+
+    def run(self, transaction: Transaction) -> None:
+        """Begin, fill and commit; raises as `KafkaSink.commit` does."""
+        try:
+            self._fill(transaction)
+        except (KafkaException, BufferError) as error:
+            self._give_up(error)
+        except (TypeError, ValueError, OverflowError) as error:
+            self._abort(error)
+            raise InvariantError(f"a record that Kafka's client cannot write: {error}") from error
+        self._fault_point("before_commit")
+        self._is_ending = True
+        try:
+            _until_done(self._producer.commit_transaction, time.monotonic() + _COMMIT_WITHIN_S)
+        except KafkaException as error:
+            self._give_up(error)
+        self._fault_point("after_commit")
+
+    def _fill(self, transaction: Transaction) -> None:
+        self._producer.begin_transaction()
+        self._fault_point("begin")
+        self._produce(transaction.outgoing)
+        self._fault_point("produced")
+        if transaction.commits:
+            self._send_offsets(transaction.commits, transaction.token)
+        self._fault_point("offsets_sent")
+
+    def _produce(self, outgoing: Sequence[Outgoing]) -> None:
+        produce = self._producer.produce
+        # The client takes its delivery callback in two places, so a tuple is not passed as it is.
+        for topic, value, key, partition, report, timestamp, headers in outgoing:
+            try:
+                produce(topic, value, key, partition, report, None, timestamp, headers)  # type: ignore[arg-type]
+            except BufferError:
+                self._produce_slowly(topic, value, key, partition, report, None, timestamp, headers)
+            except KafkaException as error:
+                if kafka_error(error).code() in MISSING:
+                    # Partitions added a moment ago are not known until somebody asks for them.
+                    self._producer.list_topics(topic, timeout=_METADATA_WITHIN_S)
+                raise
+
+    def _produce_slowly(self, *arguments: Any) -> None:
+        while True:
+            self._producer.poll(_DRAIN_S)
+            try:
+                return self._producer.produce(*arguments)
+            except BufferError:
+                if time.monotonic() > self._begun + _SEND_WITHIN_S:
+                    raise
+
+    def _send_offsets(self, commits: Sequence[Commit], token: GroupToken) -> None:
+        offsets = [
+            ClientPartition(*each.partition, each.offset, metadata=each.metadata)
+            for each in commits
+        ]
+        _until_done(
+            lambda seconds: self._producer.send_offsets_to_transaction(
+                offsets, token.value, seconds
+            ),
+            self._begun + _SEND_WITHIN_S,
+        )
+
+    def _give_up(self, cause: KafkaException | BufferError) -> None:
+        """Raise what is certain about the transaction after an error, aborting it if possible."""
+        if isinstance(cause, BufferError):
+            self._abort(cause)
+            raise TransactionAbortedError("the client's queue stayed full: aborted") from cause
+        error = kafka_error(cause)
+        said = f"{error.name()}: {error.str()}"
+        if error.code() in FENCED:
+            self._raise_fenced(cause, said)
+        if error.fatal() or not self._may_abort(error):
+            raise TransactionIndefiniteError(
+                f"the transaction's end is unknown ({said})"
+            ) from cause
+        self._abort(cause)
+        raise TransactionAbortedError(f"the transaction was aborted ({said})") from cause
+
+    def _may_abort(self, error: KafkaError) -> bool:
+        # A commit that was only late may still come: aborting then would race with it.
+        return error.txn_requires_abort() or not self._is_ending
+
+    def _raise_fenced(self, cause: KafkaException, said: str) -> None:
+        # The broker also fences a producer whose transaction it has timed out. Only then, and
+        # not before the timeout, nobody else needs to be using the id.
+        if time.monotonic() - self._begun >= _SEND_WITHIN_S:
+            raise TransactionIndefiniteError(
+                f"the transaction may have timed out ({said})"
+            ) from cause
+        raise FencedError(f"another producer took over the transactional id ({said})") from cause
+
+    def _abort(self, cause: Exception) -> None:
+        try:
+            _until_done(self._producer.abort_transaction, time.monotonic() + _ABORT_WITHIN_S)
+        except KafkaException as error:
+            said = kafka_error(error)
+            LOGGER.warning("a transaction could not be aborted: %s", said.str())
+            if said.code() in FENCED:
+                self._raise_fenced(error, f"{said.name()}: {said.str()}")
+            raise TransactionIndefiniteError(
+                f"the transaction failed ({cause}) and could not be aborted ({said.str()})"
+            ) from error
+
+
+def _forget_frames(error: BaseException) -> None:
+    # They hold the producer; it would end wherever the error is let go of, which may be the loop.
+    cause: BaseException | None = error
+    while cause is not None:
+        traceback.clear_frames(cause.__traceback__)
+        cause = cause.__context__
+
+
+def _until_done(call: Callable[[float], None], deadline: float) -> None:
+    """Repeat a call while its error says so and there is time, then let the error out."""
+    while True:
+        try:
+            return call(max(deadline - time.monotonic(), 0.1))
+        except KafkaException as error:
+            if not kafka_error(error).retriable() or time.monotonic() >= deadline:
+                raise
+        time.sleep(_AGAIN_AFTER_S)

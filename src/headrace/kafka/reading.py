@@ -1,0 +1,192 @@
+"""Reads committed records of whole topics, outside any consumer group."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as ClientPartition
+from confluent_kafka.admin import AdminClient
+
+from headrace.core.records import Record, TopicPartition
+from headrace.errors import BrokerError, BrokerUnavailableError, MissingTopicsError
+from headrace.kafka.translate import translated
+
+ANSWER_WITHIN_S = 10.0
+_BATCH = 1000
+_POLL_S = 0.1
+
+
+class CommittedReader:
+    """Reads partitions from given offsets to their ends, committed records only.
+
+    It joins no group and commits nothing. Every call blocks.
+
+    Args:
+        connection: Where Kafka is, as `properties.admin_properties` says it.
+        starts: First offset to read, by partition.
+
+    Raises:
+        OffsetOutOfRangeError: While reading, if a start is not in the log.
+        BrokerError: While reading, if Kafka refuses or no broker answers for 10 s.
+    """
+
+    def __init__(self, connection: Mapping[str, Any], starts: Mapping[TopicPartition, int]) -> None:
+        self._starts = dict(starts)
+        self._consumer = Consumer(
+            {
+                **connection,
+                "group.id": "headrace-reader",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "error",
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 100,
+                "fetch.queue.backoff.ms": 20,
+            }
+        )
+        self._consumer.assign([ClientPartition(*each, at) for each, at in starts.items()])
+        self._ended: dict[TopicPartition, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._consumer.close()
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether every partition was read to what was its end when it was read last."""
+        return len(self._ended) == len(self._starts)
+
+    def poll(self) -> Sequence[Record]:
+        """Return the next records, none after a tenth of a second without any."""
+        if not self._starts:
+            return []
+        records = []
+        for message in self._messages():
+            place = TopicPartition(message.topic() or "", message.partition() or 0)
+            error = message.error()
+            if error is None:
+                self._ended.pop(place, None)
+                records.append(_record(place, message))
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+                self._ended[place] = message.offset() or 0
+            elif not error.retriable() and error.code() not in _PASSING:
+                raise translated(error, f"reading {place}")
+        return records
+
+    def to_end(self, ends: Mapping[TopicPartition, int]) -> Iterator[Record]:
+        """Yield every record below the given ends.
+
+        Raises:
+            BrokerUnavailableError: Nothing came for 10 s.
+        """
+        heard = time.monotonic()
+        while not all(self._ended.get(each, -1) >= ends[each] for each in self._starts):
+            before = dict(self._ended)
+            records = self.poll()
+            if records or self._ended != before:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > ANSWER_WITHIN_S:
+                raise BrokerUnavailableError("no answer from Kafka while reading to the end")
+            yield from (each for each in records if each.offset < ends[each.partition])
+
+    def _messages(self) -> Sequence[Message]:
+        try:
+            return self._consumer.consume(_BATCH, _POLL_S)
+        except KafkaException as error:
+            raise translated(error, "reading records") from error
+
+
+_PASSING = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT})  # noqa: SLF001
+
+
+def partitions_of(
+    connection: Mapping[str, Any], topics: Sequence[str], within_s: float = ANSWER_WITHIN_S
+) -> Mapping[str, Sequence[TopicPartition]]:
+    """Return the partitions of every topic, an empty sequence for a topic that does not exist.
+
+    Raises:
+        BrokerUnavailableError: No broker answers in time.
+        BrokerError: Kafka refuses.
+    """
+    client = AdminClient(dict(connection))
+    try:
+        # Asking for one topic by name could create it.
+        known = client.list_topics(timeout=within_s).topics
+    except KafkaException as error:
+        raise translated(error, f"asking {connection['bootstrap.servers']} for topics") from error
+    found = {}
+    for topic in topics:
+        topic_metadata = known.get(topic)
+        numbers = sorted(topic_metadata.partitions) if topic_metadata is not None else []
+        found[topic] = [TopicPartition(topic, number) for number in numbers]
+    return found
+
+
+def existing_partitions(connection: Mapping[str, Any], topic: str) -> Sequence[TopicPartition]:
+    """Return the partitions of a topic.
+
+    Raises:
+        MissingTopicsError: There is no such topic.
+        BrokerError: Kafka refuses, or no broker answers.
+    """
+    found = partitions_of(connection, [topic])[topic]
+    if not found:
+        raise MissingTopicsError(f"topic {topic!r} does not exist; create it, or look at its name")
+    return found
+
+
+def log_bounds(
+    connection: Mapping[str, Any], partitions: Sequence[TopicPartition]
+) -> Mapping[TopicPartition, tuple[int, int]]:
+    """Return first offset and the committed end of every partition's log.
+
+    Raises:
+        BrokerError: Kafka refuses, or no broker answers.
+    """
+    from confluent_kafka import IsolationLevel
+    from confluent_kafka.admin import OffsetSpec
+
+    client = AdminClient(dict(connection))
+    sides = []
+    try:
+        for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):
+            answers = client.list_offsets(
+                {ClientPartition(*each): spec for each in partitions},
+                isolation_level=IsolationLevel.READ_COMMITTED,
+                request_timeout=ANSWER_WITHIN_S,
+            )
+            sides.append(
+                {
+                    TopicPartition(each.topic, each.partition): answer.result(
+                        ANSWER_WITHIN_S + 1
+                    ).offset
+                    for each, answer in answers.items()
+                }
+            )
+    except KafkaException as error:
+        raise translated(error, "reading log ends") from error
+    except TimeoutError as error:
+        raise BrokerError("no answer from Kafka while reading log ends") from error
+    starts, ends = sides
+    return {each: (starts[each], ends[each]) for each in partitions}
+
+
+def _record(place: TopicPartition, message: Message) -> Record:
+    return Record(
+        place,
+        message.offset() or 0,
+        message.key(),
+        message.value(),
+        message.timestamp()[1],
+        message.headers(),
+    )

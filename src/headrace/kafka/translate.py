@@ -1,0 +1,100 @@
+"""Errors of the Kafka client as errors of headrace."""
+
+# ruff: noqa: SLF001  (the client marks the codes of its own errors with an underscore)
+
+from confluent_kafka import KafkaError, KafkaException
+
+from headrace.errors import (
+    BrokerError,
+    BrokerUnavailableError,
+    FencedError,
+    OffsetOutOfRangeError,
+    UnstableOffsetsError,
+)
+
+PARTITION_EOF = KafkaError._PARTITION_EOF
+ALL_BROKERS_DOWN = KafkaError._ALL_BROKERS_DOWN
+NOT_STARTED = frozenset({KafkaError._STATE, KafkaError._PREV_IN_PROGRESS})
+"""What a seek says of a partition that was assigned a moment ago."""
+
+UNREACHABLE = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TRANSPORT,
+        KafkaError._TIMED_OUT,
+        KafkaError._TIMED_OUT_QUEUE,
+        KafkaError._MSG_TIMED_OUT,
+        KafkaError._RESOLVE,
+        KafkaError._WAIT_COORD,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.REQUEST_TIMED_OUT,
+    }
+)
+FENCED = frozenset(
+    {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
+)
+ACCESS = {
+    KafkaError._AUTHENTICATION: "check the credentials in kafka.security",
+    KafkaError.SASL_AUTHENTICATION_FAILED: "check user name and password in kafka.security",
+    KafkaError.UNSUPPORTED_SASL_MECHANISM: "check the mechanism in kafka.security",
+    KafkaError.ILLEGAL_SASL_STATE: "check the protocol in kafka.security: the port may not be SASL",
+    KafkaError._SSL: "check the certificates in kafka.security, and that the port speaks TLS",
+    KafkaError.SECURITY_DISABLED: "the brokers have no security: remove kafka.security",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to read, write and describe the topic",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to read the consumer group",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "allow this user the operation on the cluster",
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: (
+        "allow this user to write and describe the transactional id"
+    ),
+}
+"""What to check when Kafka refuses a client."""
+
+_OUT_OF_RANGE = frozenset({KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET})
+MISSING = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError.UNKNOWN_TOPIC_ID,
+    }
+)
+
+
+def kafka_error(error: KafkaException) -> KafkaError:
+    """Return the client's own error inside its exception."""
+    inner = error.args[0] if error.args else None
+    return inner if isinstance(inner, KafkaError) else KafkaError(KafkaError._FAIL, str(error))
+
+
+def translated(error: KafkaError | KafkaException, doing: str) -> BrokerError:
+    """Return the error of headrace that an error of the Kafka client stands for.
+
+    Args:
+        error: What the client said.
+        doing: What was tried, as it goes after "while": `joining the group g`.
+    """
+    cause = kafka_error(error) if isinstance(error, KafkaException) else error
+    code = cause.code()
+    said = f"{cause.name()}: {cause.str()}"
+    if code in FENCED:
+        return FencedError(f"another producer took over while {doing} ({said})")
+    if code in ACCESS:
+        return BrokerError(f"Kafka refused this client while {doing}: {ACCESS[code]} ({said})")
+    if code in _OUT_OF_RANGE:
+        return OffsetOutOfRangeError(f"offset out of range while {doing} ({said})")
+    if code == KafkaError.UNSTABLE_OFFSET_COMMIT:
+        return UnstableOffsetsError(f"an open transaction holds offsets while {doing}")
+    if code in UNREACHABLE:
+        return BrokerUnavailableError(f"no answer from Kafka while {doing} ({said})")
+    return BrokerError(f"Kafka failed while {doing} ({said})")
+
+
+def refuses(error: KafkaError) -> bool:
+    """Whether the error means that this client is not let in; waiting will not help."""
+    return error.code() in ACCESS

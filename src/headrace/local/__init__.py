@@ -1,0 +1,1 @@
+"""Everything a pipeline needs on one machine: Kafka, model servers, supervised workers."""

@@ -1,0 +1,1 @@
+"""The worker: asyncio over ports; knows no library but the standard one."""

@@ -1,0 +1,277 @@
+"""Which partitions this worker owns, and where it resumes them after a rebalance."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+
+from headrace.core import offset_map
+from headrace.core.ledger import Ledger
+from headrace.core.records import Committed, TopicPartition
+from headrace.core.topology import Ordering
+from headrace.errors import BrokerError, BrokerUnavailableError, HeadraceError, MetadataError
+from headrace.ports import Assignment, Bounds, GroupToken, GroupView, RecordSource
+from headrace.runtime.stats import StageStats
+
+LAST_COMMIT_S = 3.0
+"""Longest that a revocation waits for the last commit."""
+
+UNSTABLE_FOR_S = 1.0
+"""Offsets that stay unstable this long belong to a writer that may be dead."""
+
+POLL_S = 0.05
+"""Pause between two looks at offsets that are unstable."""
+
+log = logging.getLogger("headrace.assignments")
+
+
+class Assignments:
+    """The ledgers of this worker's partitions, kept through rebalances.
+
+    A revoked ledger is parked with its calls in flight. When its partition comes back and Kafka
+    holds exactly what this worker wrote last, it is adopted and nothing is repeated; otherwise
+    it is dropped and its late results with it.
+
+    Attributes:
+        epoch: This member's current assignment epoch.
+        token: Membership that goes with it, None before the first assignment.
+        ledgers: Ledger of every owned partition whose position is known.
+        failure: Set with the error that must stop the worker.
+    """
+
+    def __init__(
+        self,
+        group: GroupView,
+        ordering: Ordering,
+        slot: str,
+        stats: StageStats,
+        *,
+        ignore_metadata: bool = False,
+    ) -> None:
+        self.epoch = 0
+        self.token: GroupToken | None = None
+        self.ledgers: dict[TopicPartition, Ledger] = {}
+        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._group = group
+        self._ordering = ordering
+        self._slot = slot
+        self._stats = stats
+        self._ignore_metadata = ignore_metadata
+        self._parked: dict[TopicPartition, Ledger] = {}
+        self._source: RecordSource | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._last_commit: Callable[[], Awaitable[None]] | None = None
+
+    def bind(
+        self,
+        source: RecordSource,
+        tasks: asyncio.TaskGroup,
+        last_commit: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Name what rebalances act on: the source, where tasks run, and the last commit."""
+        self._source, self._tasks, self._last_commit = source, tasks, last_commit
+
+    def current(self, partition: TopicPartition, epoch: int) -> Ledger | None:
+        """Return the ledger that takes records fetched in `epoch`, if any may."""
+        ledger = self.ledgers.get(partition)
+        if ledger is None or not ledger.is_owned or epoch < ledger.epoch:
+            return None
+        return ledger
+
+    @property
+    def owned(self) -> Iterable[Ledger]:
+        """Ledgers whose results may be committed now."""
+        return [ledger for ledger in self.ledgers.values() if ledger.is_owned]
+
+    def drop(self, ledger: Ledger) -> None:
+        """Give up a ledger that somebody else's commit has overtaken."""
+        ledger.drop()
+        self._stats.discarded += 1
+        if self.ledgers.get(ledger.partition) is ledger:
+            del self.ledgers[ledger.partition]
+        if self._parked.get(ledger.partition) is ledger:
+            del self._parked[ledger.partition]
+
+    # What the source tells, inside a rebalance
+
+    async def revoked(self, epoch: int, partitions: Sequence[TopicPartition]) -> None:
+        """Commit what is released, for at most 3 s, then park the ledgers."""
+        if self._last_commit is not None and any(p in self.ledgers for p in partitions):
+            try:
+                async with asyncio.timeout(LAST_COMMIT_S):
+                    await self._last_commit()
+            except TimeoutError:
+                log.warning(
+                    "the last commit of a revocation took too long",
+                    extra={"event": "last_commit_timed_out", "epoch": epoch},
+                )
+        self.epoch = epoch
+        for partition in partitions:
+            ledger = self.ledgers.pop(partition, None)
+            if ledger is not None:
+                ledger.is_owned = False
+                self._parked[partition] = ledger
+        log.info(
+            "partitions revoked",
+            extra={"event": "revoked", "epoch": epoch, "partitions": _names(partitions)},
+        )
+
+    async def assigned(self, assignment: Assignment) -> Mapping[TopicPartition, int | None]:
+        """Adopt or begin the ledger of every added partition."""
+        self.epoch, self.token = assignment.epoch, assignment.token
+        self._stats.rebalances += 1
+        positions: dict[TopicPartition, int | None] = dict.fromkeys(assignment.added)
+        try:
+            positions.update(await self._begin_stable(assignment.added))
+        except BrokerUnavailableError as error:
+            log.warning(
+                "cannot read committed offsets: %s", error, extra={"event": "offsets_unreadable"}
+            )
+        except HeadraceError as error:
+            self._fail(error)
+            return positions
+        pending = [p for p, position in positions.items() if position is None]
+        if pending and self._tasks is not None:
+            self._tasks.create_task(
+                self._resolve(assignment.epoch, pending), name=f"resolve-{assignment.epoch}"
+            )
+        log.info(
+            "partitions assigned",
+            extra={
+                "event": "assigned",
+                "epoch": assignment.epoch,
+                "partitions": _names(assignment.added),
+                "unstable": _names(pending),
+            },
+        )
+        return positions
+
+    # Where a partition resumes
+
+    async def _begin_stable(
+        self, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, int]:
+        """Begin or adopt the partitions whose committed offsets are stable.
+
+        While a transaction of ours over a partition has not ended, even a stable offset says
+        nothing: its own commit may still arrive.
+        """
+        partitions = [
+            p for p in partitions if (own := self._parked.get(p)) is None or not own.is_committing
+        ]
+        if not partitions:
+            return {}
+        epoch = self.epoch
+        committed = await self._group.committed(partitions)
+        stable = {p: c for p in partitions if (c := committed.get(p)) is not None}
+        bounds = await self._group.bounds(list(stable))
+        starts = await self._group.start_offsets(
+            [p for p, c in stable.items() if c.offset is None and not self._may_adopt(p, c)]
+        )
+        if epoch != self.epoch:
+            return {}
+        return {p: self._begin(p, c, bounds[p], starts.get(p)) for p, c in stable.items()}
+
+    def _may_adopt(self, partition: TopicPartition, committed: Committed) -> bool:
+        ledger = self._parked.get(partition)
+        return ledger is not None and not ledger.is_dropped and ledger.base == committed.offset
+
+    def _begin(
+        self, partition: TopicPartition, committed: Committed, bounds: Bounds, start: int | None
+    ) -> int:
+        ledger = self._parked.pop(partition, None)
+        if ledger is not None and ledger.resolve(committed):
+            self._stats.adopted += 1
+            ledger.is_owned = True
+            log.info(
+                "ledger adopted",
+                extra={"event": "adopted", "partition": str(partition), "offset": ledger.base},
+            )
+        else:
+            if ledger is not None:
+                self.drop(ledger)
+            ledger = self._open(partition, committed, bounds, start)
+        ledger.epoch = self.epoch
+        self.ledgers[partition] = ledger
+        return ledger.position
+
+    def _open(
+        self, partition: TopicPartition, committed: Committed, bounds: Bounds, start: int | None
+    ) -> Ledger:
+        position = committed.offset
+        if position is None:
+            position = bounds.start if start is None else start
+        try:
+            done = offset_map.decode(committed.metadata, position).finished
+        except MetadataError as error:
+            if not self._ignore_metadata:
+                raise MetadataError(
+                    f"{partition}: {error}; another program uses this consumer group, or the"
+                    " commit is damaged. Give the pipeline another name, or start once with"
+                    " --ignore-metadata (finished records above the offset are repeated)"
+                ) from error
+            done = offset_map.decode("", position).finished
+        done.drop_from(bounds.end)
+        if committed.offset is not None and position < bounds.start:
+            self._report_lost(partition, position, bounds.start)
+            position = bounds.start
+        return Ledger(partition, committed, position, done, self._ordering)
+
+    def _report_lost(self, partition: TopicPartition, position: int, start: int) -> None:
+        self._stats.lost += start - position
+        log.error(
+            "records lost: %s no longer holds offsets %d to %d, deleted before they were processed",
+            partition,
+            position,
+            start - 1,
+            extra={"event": "records_lost", "partition": str(partition), "from": position},
+        )
+
+    async def _resolve(self, epoch: int, pending: Sequence[TopicPartition]) -> None:
+        """Wait until the offsets of partitions are stable; end the orphan that holds them."""
+        loop = asyncio.get_running_loop()
+        fence_at = loop.time() + UNSTABLE_FOR_S
+        while pending and epoch == self.epoch:
+            await asyncio.sleep(POLL_S)
+            try:
+                if loop.time() >= fence_at:
+                    await self._fence_writers(pending)
+                    fence_at = loop.time() + UNSTABLE_FOR_S
+                positions = await self._begin_stable(pending)
+            except BrokerError as error:
+                log.warning("cannot resolve offsets: %s", error, extra={"event": "resolve_failed"})
+                continue
+            except HeadraceError as error:
+                self._fail(error)
+                return
+            for partition, position in positions.items():
+                if self._source is not None:
+                    self._source.start_at(epoch, partition, position)
+            pending = [p for p in pending if p not in positions]
+
+    async def _fence_writers(self, partitions: Sequence[TopicPartition]) -> None:
+        """End the open transactions of slots that wrote these partitions and are not alive."""
+        known = await self._group.committed(partitions, stable=False)
+        alive = await self._group.slots()
+        dead = set()
+        for committed in known.values():
+            if committed is None or committed.offset is None:
+                continue
+            with suppress(MetadataError):
+                slot = offset_map.decode(committed.metadata, committed.offset).slot
+                if slot and slot not in alive and slot != self._slot:
+                    dead.add(slot)
+        for slot in sorted(dead):
+            await self._group.fence(slot)
+            self._stats.fenced += 1
+            log.warning(
+                "ended the open transaction of dead slot %s", slot, extra={"event": "heir_fenced"}
+            )
+
+    def _fail(self, error: HeadraceError) -> None:
+        if not self.failure.done():
+            self.failure.set_exception(error)
+
+
+def _names(partitions: Iterable[TopicPartition]) -> str:
+    return " ".join(str(partition) for partition in partitions)

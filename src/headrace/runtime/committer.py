@@ -1,0 +1,268 @@
+"""Group commit: results, dead letters, retry records and offsets become durable together."""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from headrace.core.ledger import Ledger
+from headrace.core.records import Commit, Outgoing
+from headrace.errors import (
+    BrokerError,
+    BrokerUnavailableError,
+    FencedError,
+    TransactionAbortedError,
+    TransactionIndefiniteError,
+)
+from headrace.ports import GroupView, Transaction, TransactionSink
+from headrace.runtime.assignments import Assignments
+from headrace.runtime.stats import StageStats
+
+MAX_RECORDS = 10_000
+"""Most records of one transaction."""
+
+MAX_BYTES = 16 * 2**20
+"""Bytes of source values after which a transaction takes no more ledgers."""
+
+IDLE_S = 1.0
+"""Nothing in flight for this long, and offsets are committed alone: markers leave no lag."""
+
+FENCED_AGAIN_S = 60.0
+"""Fenced twice within this time: two processes use one slot."""
+
+RETRY_S = 0.05
+"""Pause after an aborted transaction, and between attempts to reach a broker."""
+
+log = logging.getLogger("headrace.committer")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long results gather before a transaction opens.
+
+    Attributes:
+        linger_s: Longest wait for more, seconds, while calls are in flight.
+        enough: Released records that end the wait.
+    """
+
+    linger_s: float = 0.0
+    enough: int = 1
+
+
+class Committer:
+    """Opens a short transaction whenever something is released, one at a time.
+
+    While it commits, the next results accumulate. After an abort the same results are repeated in
+    the same order; after an end that nobody knows the producer is replaced first, and the stable
+    offset and nonce of every partition of that transaction say whether to forget or to repeat.
+    """
+
+    def __init__(
+        self,
+        sink: TransactionSink,
+        group: GroupView,
+        assignments: Assignments,
+        slot: str,
+        first_nonce: int,
+        stats: StageStats,
+        on_durable: Callable[[], None],
+        is_busy: Callable[[], bool],
+        pace: Pace,
+    ) -> None:
+        """Commit what the ledgers of `assignments` release.
+
+        `first_nonce` is random: it must not repeat among the processes that use one slot.
+        """
+        self._sink = sink
+        self._group = group
+        self._assignments = assignments
+        self._slot = slot
+        self._nonces = itertools.count(first_nonce)
+        self._stats = stats
+        self._on_durable = on_durable
+        self._wakeup = asyncio.Event()
+        self._barriers: list[asyncio.Future[None]] = []
+        self._fenced_at = float("-inf")
+        self._idle_since: float | None = None
+        self._pace = pace
+        self._is_busy = is_busy
+
+    def wake(self) -> None:
+        """Something was released."""
+        self._wakeup.set()
+
+    async def barrier(self) -> None:
+        """Return when everything that is released now was committed, or could not be."""
+        done = asyncio.get_running_loop().create_future()
+        self._barriers.append(done)
+        self._wakeup.set()
+        await done
+
+    async def run(self) -> None:
+        """Commit until cancelled; a transaction under way is never cut short.
+
+        Raises:
+            FencedError: Another process uses this slot.
+        """
+        while True:
+            await self._wait()
+            barriers, self._barriers = self._barriers, []
+            released = self._released
+            try:
+                while committed := await self._commit_once():
+                    released -= committed
+                    if barriers and released <= 0:
+                        break
+            finally:
+                for barrier in barriers:
+                    if not barrier.done():
+                        barrier.set_result(None)
+
+    async def _wait(self) -> None:
+        """Wait for a release, a barrier, or the moment at which idle offsets are committed."""
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(IDLE_S / 2, self._wakeup.set)
+        await self._wakeup.wait()
+        timer.cancel()
+        self._wakeup.clear()
+        if self._pace.linger_s and not self._barriers and self._is_busy():
+            if 0 < self._released < self._pace.enough:
+                await self._linger(loop)
+
+    async def _linger(self, loop: asyncio.AbstractEventLoop) -> None:
+        until = loop.time() + self._pace.linger_s
+        while not self._barriers and (left := until - loop.time()) > 0 and self._is_busy():
+            timer = loop.call_later(left, self._wakeup.set)
+            await self._wakeup.wait()
+            timer.cancel()
+            self._wakeup.clear()
+            if self._released >= self._pace.enough:
+                return
+
+    @property
+    def _released(self) -> int:
+        return sum([len(ledger.released) for ledger in self._assignments.owned])
+
+    async def _commit_once(self) -> int:
+        """Commit up to the cap; return how many records became durable."""
+        token = self._assignments.token
+        if token is None or not token.is_member:
+            return 0
+        drafted, outgoing, commits = self._draft()
+        if not drafted:
+            return 0
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        try:
+            await self._sink.commit(Transaction(outgoing, commits, token))
+        except TransactionAbortedError as error:
+            await self._undo(drafted, error)
+            return 0
+        except (TransactionIndefiniteError, FencedError) as error:
+            return await self._recover(drafted, error)
+        self._stats.commit_latency.observe(clock() - started)
+        self._stats.commits += 1
+        durable = sum(len(ledger.settle()) for ledger in drafted)
+        self._stats.durable += durable
+        self._on_durable()
+        return durable
+
+    async def _undo(self, drafted: Sequence[Ledger], error: TransactionAbortedError) -> None:
+        """Release the same results again, before anything newer."""
+        self._stats.aborts += 1
+        for ledger in drafted:
+            ledger.undo()
+        log.warning("transaction aborted: %s", error, extra={"event": "transaction_aborted"})
+        await asyncio.sleep(RETRY_S)
+        self._wakeup.set()
+
+    def _draft(self) -> tuple[list[Ledger], list[Outgoing], list[Commit]]:
+        room, room_bytes = MAX_RECORDS, MAX_BYTES
+        drafted: list[Ledger] = []
+        outgoing: list[Outgoing] = []
+        commits: list[Commit] = []
+        idle = self._is_idle()
+        for ledger in self._assignments.owned:
+            if ledger.has_draft or not (ledger.released or (idle and ledger.lags_behind_position)):
+                continue
+            if room <= 0 or room_bytes <= 0:
+                break
+            draft = ledger.draft(room, self._slot, next(self._nonces) & 0xFFFF_FFFF_FFFF_FFFF)
+            if draft is None:
+                continue
+            drafted.append(ledger)
+            commits.append(
+                Commit(ledger.partition, draft.base, draft.committed.metadata),
+            )
+            for record in draft.records:
+                outgoing += record.output or ()
+            room -= len(draft.records)
+            room_bytes -= sum([len(r.value) for r in draft.records if r.value])
+        return drafted, outgoing, commits
+
+    def _is_idle(self) -> bool:
+        """Whether nothing has been in flight for `IDLE_S`."""
+        now = asyncio.get_running_loop().time()
+        if any(ledger.in_flight for ledger in self._assignments.owned):
+            self._idle_since = None
+            return False
+        if self._idle_since is None:
+            self._idle_since = now
+        return now - self._idle_since >= IDLE_S
+
+    # After a fenced or indefinite end
+
+    async def _recover(self, drafted: Sequence[Ledger], error: BrokerError) -> int:
+        """Replace the producer, then learn from the committed offsets what happened.
+
+        A ledger whose partition is gone meanwhile keeps its draft: if the partition comes back,
+        its adoption settles the question. Returns how many records became durable.
+
+        Raises:
+            FencedError: Fenced twice within a minute.
+        """
+        self._stats.aborts += 1
+        now = asyncio.get_running_loop().time()
+        if isinstance(error, FencedError):
+            if now - self._fenced_at < FENCED_AGAIN_S:
+                raise FencedError(
+                    f"another process uses slot {self._slot!r}: give each worker its own --slot"
+                ) from error
+            self._fenced_at = now
+        log.warning("replacing the producer: %s", error, extra={"event": "producer_replaced"})
+        before = sum(ledger.in_flight for ledger in drafted)
+        await self._reopen()
+        for ledger in drafted:
+            ledger.is_committing = False
+        while pending := [ledger for ledger in drafted if ledger.is_owned and ledger.has_draft]:
+            if not await self._resolve(pending):
+                await asyncio.sleep(RETRY_S)
+        self._on_durable()
+        return max(1, before - sum(ledger.in_flight for ledger in drafted))
+
+    async def _reopen(self) -> None:
+        while True:
+            try:
+                await self._sink.open()
+            except BrokerUnavailableError as error:
+                log.warning("no broker answers: %s", error, extra={"event": "broker_unreachable"})
+                await asyncio.sleep(10 * RETRY_S)
+            else:
+                return
+
+    async def _resolve(self, pending: Sequence[Ledger]) -> bool:
+        """Settle, undo or drop ledgers by what is committed; return whether any could be."""
+        try:
+            committed = await self._group.committed([ledger.partition for ledger in pending])
+        except BrokerUnavailableError:
+            return False
+        resolved = False
+        for ledger in pending:
+            stable = committed.get(ledger.partition)
+            if stable is None or not (ledger.is_owned and ledger.has_draft):
+                continue
+            resolved = True
+            if not ledger.resolve(stable):
+                self._assignments.drop(ledger)
+        return resolved

@@ -1,0 +1,243 @@
+"""Which work goes to the model next, and when: slots, delays, and the pause of a dead model."""
+
+import asyncio
+import heapq
+import itertools
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from headrace.core.batching import Batcher
+from headrace.core.concurrency import AdaptiveLimit
+from headrace.core.records import Record
+from headrace.errors import InferenceError
+from headrace.runtime.executor import Executor, Outcome, Work
+from headrace.runtime.stats import StageStats
+
+FIRST_PROBE_S = 0.1
+"""Pause before the first probe of a model that cannot answer."""
+
+SLOWEST_PROBE_S = 0.5
+"""Longest pause between probes: the first result comes this soon after the model is back."""
+
+log = logging.getLogger("headrace.dispatcher")
+
+
+@dataclass(slots=True)
+class Pause:
+    """A step whose model cannot answer.
+
+    Attributes:
+        reason: The error that began it, or the latest of a probe.
+        since: When it began, loop time.
+        probe_at: When the next probe is due, loop time.
+        delay_s: Pause before the probe after that.
+        is_probing: Whether a probe is under way.
+    """
+
+    reason: InferenceError
+    since: float
+    probe_at: float
+    delay_s: float = FIRST_PROBE_S
+    is_probing: bool = False
+
+
+class Dispatcher:
+    """Hands work to the executor while the model has free slots.
+
+    Driven by calls, not by a task of its own: whatever changes what could be sent calls `pump`.
+    While the model cannot answer, a real request of one record is sent at growing intervals (one
+    that also wakes a service scaled to zero) and everything else waits without using attempts.
+
+    Attributes:
+        busy: Calls under way.
+        pause: Set while the step is paused.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        batcher: Batcher[Record],
+        concurrency: AdaptiveLimit,
+        tasks: asyncio.TaskGroup,
+        stats: StageStats,
+        on_progress: Callable[[], None],
+    ) -> None:
+        self.busy = 0
+        self.pause: Pause | None = None
+        self._executor = executor
+        self._batcher = batcher
+        self._concurrency = concurrency
+        self._tasks = tasks
+        self._stats = stats
+        self._on_progress = on_progress
+        self._loop = asyncio.get_running_loop()
+        self._ready: deque[Work] = deque()
+        self._delayed: list[tuple[float, int, Work]] = []
+        self._order = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._is_stopped = False
+        self._calls: set[asyncio.Task[None]] = set()
+
+    @property
+    def slots(self) -> int:
+        """Calls that may be under way at once."""
+        return self._concurrency.limit
+
+    @property
+    def waiting(self) -> int:
+        """Pieces of work that wait for a delay or a free slot, batches not formed left out."""
+        return len(self._ready) + len(self._delayed)
+
+    def offer(self, records: Sequence[Record]) -> None:
+        """Take fresh records."""
+        self._batcher.add(records, self._loop.time())
+        self.pump()
+
+    def delay(self, work: Work, delay_s: float) -> None:
+        """Take work that may not start before a delay."""
+        due = self._loop.time() + delay_s
+        heapq.heappush(self._delayed, (due, next(self._order), work))
+        self.pump()
+
+    def stop(self) -> None:
+        """Start nothing more."""
+        self._is_stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def cancel(self) -> None:
+        """Cut calls under way; their records are not finished."""
+        self.stop()
+        for call in self._calls:
+            call.cancel()
+
+    async def drain(self) -> None:
+        """Start nothing more; return when no call is under way."""
+        self.stop()
+        await self._idle.wait()
+
+    def pump(self) -> None:
+        """Send what can be sent now and set the timer for what comes next."""
+        if self._is_stopped:
+            return
+        now = self._loop.time()
+        while self.busy < self._concurrency.limit:
+            work = self._next(now)
+            if work is None:
+                break
+            self.busy += 1
+            self._idle.clear()
+            call = self._tasks.create_task(self._run(work), name="infer")
+            self._calls.add(call)
+            call.add_done_callback(self._ended)
+        self._arm(now)
+
+    def _next(self, now: float) -> Work | None:
+        if self.pause is not None:
+            return self._probe(self.pause, now)
+        return self._pick(now)
+
+    def _pick(self, now: float) -> Work | None:
+        if self._delayed and self._delayed[0][0] <= now:
+            return heapq.heappop(self._delayed)[2]
+        if self._ready:
+            return self._ready.popleft()
+        free = self._concurrency.limit - self.busy
+        records = self._batcher.take(now, free, self.busy)
+        return Work(self._live(records)) if records else None
+
+    def _live(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Leave out records whose ledger was dropped while they waited."""
+        if any([record.ledger.is_dropped for record in records]):
+            return [record for record in records if not record.ledger.is_dropped]
+        return records
+
+    def _probe(self, pause: Pause, now: float) -> Work | None:
+        if pause.is_probing or now < pause.probe_at:
+            return None
+        work = self._pick(now)
+        if work is None or not work.records:
+            return None
+        if len(work.records) > 1:
+            self._ready.appendleft(work.part(1, len(work.records)))
+            work = work.part(0, 1)
+        pause.is_probing = True
+        return work
+
+    async def _run(self, work: Work) -> None:
+        started = self._loop.time()
+        rows = len(work.records)
+        is_probe = self.pause is not None
+        outcome = await self._executor.run(work)
+        now = self._loop.time()
+        if outcome.answered:
+            self._stats.model_latency.observe(now - started)
+            self._concurrency.on_answer(now - started, rows, self.busy, now)
+        elif outcome.pause is not None:
+            self._concurrency.on_overload(now)
+        self.busy -= 1
+        self._conclude(outcome, is_probe=is_probe, now=now)
+        if self._executor.refuses_batches:
+            self._batcher.stop_batching()
+        if not self.busy:
+            self._idle.set()
+        self.pump()
+        self._on_progress()
+
+    def _ended(self, call: asyncio.Task[None]) -> None:
+        self._calls.discard(call)
+        if call.cancelled() or call.exception() is not None:
+            self.stop()  # the task group is going down and takes no more
+
+    def _conclude(self, outcome: Outcome, *, is_probe: bool, now: float) -> None:
+        if outcome.pause is not None:
+            self._ready.extendleft(work for _, work in outcome.follow)
+            self._pause_for(outcome.pause, now, is_probe=is_probe)
+            return
+        if is_probe and self.pause is not None:
+            log.warning(
+                "the model answers again after %.1f s",
+                now - self.pause.since,
+                extra={"event": "step_resumed"},
+            )
+            self.pause = None
+        for delay_s, work in outcome.follow:
+            if delay_s > 0:
+                heapq.heappush(self._delayed, (now + delay_s, next(self._order), work))
+            else:
+                self._ready.append(work)
+
+    def _pause_for(self, reason: InferenceError, now: float, *, is_probe: bool) -> None:
+        pause = self.pause
+        if pause is None:
+            self.pause = Pause(reason, now, now + FIRST_PROBE_S)
+            log.warning(
+                "step paused, nothing is lost: %s",
+                reason,
+                extra={"event": "step_paused", "error": type(reason).__name__},
+            )
+        elif is_probe:
+            pause.reason = reason
+            pause.is_probing = False
+            pause.delay_s = min(2 * pause.delay_s, SLOWEST_PROBE_S)
+            pause.probe_at = now + pause.delay_s
+
+    def _arm(self, now: float) -> None:
+        """Wake up when the next delayed, gathering or probing work is due."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.busy >= self._concurrency.limit:
+            return
+        if self.pause is not None:
+            due = None if self.pause.is_probing else self.pause.probe_at
+        else:
+            due = self._batcher.due_at()
+            if self._delayed:
+                due = self._delayed[0][0] if due is None else min(due, self._delayed[0][0])
+        if due is not None:
+            self._timer = self._loop.call_at(max(due, now + 0.0005), self.pump)

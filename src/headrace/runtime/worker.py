@@ -1,0 +1,300 @@
+"""One stage of a pipeline in this process: start, run, drain, stop."""
+
+import asyncio
+import itertools
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any
+
+from headrace.core import wire
+from headrace.core.batching import Batcher
+from headrace.core.concurrency import AdaptiveLimit
+from headrace.core.flow import Flow, FlowLimits, Load
+from headrace.core.lifecycle import Lifecycle, Phase
+from headrace.core.records import Record, TopicPartition
+from headrace.core.topology import Stage
+from headrace.errors import BrokerUnavailableError
+from headrace.ports import Fetched, GroupView, InferenceClient, RecordSource, TransactionSink
+from headrace.runtime.assignments import Assignments
+from headrace.runtime.committer import Committer, Pace
+from headrace.runtime.dispatcher import Dispatcher
+from headrace.runtime.executor import Executor, Work
+from headrace.runtime.outputs import Outputs, TopicFacts
+from headrace.runtime.stats import StageStats
+
+log = logging.getLogger("headrace.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The adapters a worker acts through."""
+
+    source: RecordSource
+    group: GroupView
+    sink: TransactionSink
+    model: InferenceClient
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a value becomes a document and back."""
+
+    decode: Callable[[bytes], Any]
+    encode: Callable[[Any], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a worker is told beside its stage.
+
+    Attributes:
+        slot: Its name in the fleet.
+        limits: How much may be held. A partition's limits are for finished records that wait for
+            an earlier one of their lane: those it holds alone, without using the model.
+        drain_s: Longest a drain waits for calls under way, seconds.
+        pace: How long results gather before a transaction.
+        ignore_metadata: Start from committed offsets whose metadata cannot be read.
+        rng: Source of jitter and nonces.
+        now_ms: Wall clock, ms since the epoch.
+    """
+
+    slot: str
+    limits: FlowLimits = FlowLimits(
+        worker_records=20_000,
+        worker_bytes=64 * 2**20,
+        partition_records=5_000,
+        partition_bytes=32 * 2**20,
+    )
+    drain_s: float = 20.0
+    pace: Pace = field(default_factory=Pace)
+    ignore_metadata: bool = False
+    rng: random.Random = field(default_factory=random.Random)
+    now_ms: Callable[[], int] = field(default=lambda: time.time_ns() // 1_000_000)
+
+
+class Worker:
+    """Runs one stage until it is drained, cancelled or fails.
+
+    Everything that is decided lives in `core`; this class connects source, dispatcher, committer
+    and assignments in one task group, in which any failure ends the worker.
+    """
+
+    def __init__(
+        self, stage: Stage, ports: Ports, facts: TopicFacts, fmt: Format, settings: Settings
+    ) -> None:
+        self.stage = stage
+        self.stats = StageStats()
+        self.lifecycle = Lifecycle()
+        self._ports = ports
+        self._settings = settings
+        self._outputs = Outputs(stage, facts, fmt.encode)
+        self._format = fmt
+        self._room = asyncio.Event()
+        self._drain = asyncio.Event()
+        step = stage.step
+        self._concurrency = AdaptiveLimit(step.model.min_in_flight, step.model.max_in_flight)
+        self._batcher: Batcher[Record] = Batcher(step.batch.max_size, step.batch.max_wait_s)
+        self._flow: Flow[TopicPartition] = Flow(settings.limits)
+        self.assignments = Assignments(
+            ports.group,
+            step.ordering,
+            settings.slot,
+            self.stats,
+            ignore_metadata=settings.ignore_metadata,
+        )
+        self.dispatcher: Dispatcher | None = None
+        self._regulated = 0
+
+    def drain(self) -> None:
+        """Finish calls under way, commit, leave the group and return from `run`."""
+        self._drain.set()
+
+    @property
+    def in_flight(self) -> int:
+        """Records taken and not durable."""
+        return sum(ledger.in_flight for ledger in self.assignments.owned)
+
+    async def run(self) -> None:
+        """Run until drained.
+
+        Raises:
+            HeadraceError: The worker cannot go on; what was not committed will be read again.
+        """
+        await self._open_sink()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._run_in(tasks)
+        except BaseExceptionGroup as group:
+            self.lifecycle.move(Phase.FAILED)
+            raise _first_of(group) from group
+        finally:
+            await self._ports.sink.close()
+            await self._ports.model.close()
+        self.lifecycle.move(Phase.STOPPED)
+
+    async def _run_in(self, tasks: asyncio.TaskGroup) -> None:
+        executor = Executor(
+            self.stage.step,
+            self._ports.model,
+            self._outputs,
+            self._format.decode,
+            self._settings.now_ms,
+            self._settings.rng,
+            self.stats,
+        )
+        committer = Committer(
+            self._ports.sink,
+            self._ports.group,
+            self.assignments,
+            self._settings.slot,
+            self._settings.rng.getrandbits(63),
+            self.stats,
+            on_durable=self._make_room,
+            is_busy=lambda: dispatcher.busy > 0,
+            pace=self._settings.pace,
+        )
+        dispatcher = self.dispatcher = Dispatcher(
+            executor,
+            self._batcher,
+            self._concurrency,
+            tasks,
+            self.stats,
+            on_progress=committer.wake,
+        )
+        self.assignments.bind(self._ports.source, tasks, committer.barrier)
+        committing = tasks.create_task(committer.run(), name="committer")
+        watching = tasks.create_task(self._watch(), name="watch-assignments")
+        try:
+            await self._ports.source.start(self.assignments)
+            fetching = tasks.create_task(self._fetch(dispatcher), name="fetch")
+            for task in (committing, watching, fetching):
+                # The task group is going down: a timer that fires now must start no call.
+                task.add_done_callback(lambda _: dispatcher.stop())
+            self.lifecycle.move(Phase.RUNNING)
+            await self._drain.wait()
+        finally:
+            dispatcher.stop()
+        self.lifecycle.move(Phase.DRAINING)
+        log.info("draining", extra={"event": "draining", "stage": self.stage.name})
+        fetching.cancel()
+        try:
+            async with asyncio.timeout(self._settings.drain_s):
+                await dispatcher.drain()
+                await committer.barrier()
+        except TimeoutError:
+            log.warning(
+                "calls still under way after %.0f s; their records will be read again",
+                self._settings.drain_s,
+                extra={"event": "drain_timed_out"},
+            )
+        dispatcher.cancel()
+        await self._ports.source.close()
+        committing.cancel()
+        watching.cancel()
+
+    async def _open_sink(self) -> None:
+        """Take over the slot's transactional id; waits for a broker that is not there yet."""
+        while True:
+            try:
+                await self._ports.sink.open()
+            except BrokerUnavailableError as error:
+                log.warning("no broker answers: %s", error, extra={"event": "broker_unreachable"})
+                await asyncio.sleep(1.0)
+            else:
+                return
+
+    async def _watch(self) -> None:
+        await self.assignments.failure
+
+    # Taking records
+
+    async def _fetch(self, dispatcher: Dispatcher) -> None:
+        while True:
+            while not self._has_room():
+                self._room.clear()
+                await self._room.wait()
+            fetched = await self._ports.source.fetch()
+            self._take(fetched, dispatcher)
+            self._regulate()
+
+    def _take(self, fetched: Fetched, dispatcher: Dispatcher) -> None:
+        fresh: list[Record] = []
+        for partition, group in itertools.groupby(fetched.records, attrgetter("partition")):
+            ledger = self.assignments.current(partition, fetched.epoch)
+            if ledger is None:
+                continue
+            taken = ledger.take(list(group))
+            self.stats.read += len(taken)
+            if partition.topic == self.stage.retry_topic:
+                taken = self._hold_back(taken, dispatcher)
+            fresh += taken
+        for partition, position in fetched.positions.items():
+            ledger = self.assignments.current(partition, fetched.epoch)
+            if ledger is not None:
+                ledger.advance(position)
+        if fresh:
+            dispatcher.offer(fresh)
+
+    def _hold_back(self, records: Sequence[Record], dispatcher: Dispatcher) -> Sequence[Record]:
+        """Return the records that are due; delay the others."""
+        due: list[Record] = []
+        self.stats.out_of_lane += len(records)
+        now = self._settings.now_ms()
+        for record in records:
+            headers = dict(record.headers or ())
+            wait_ms = _number(headers.get(wire.NOT_BEFORE)) - now
+            attempt = max(1, _number(headers.get(wire.ATTEMPT)))
+            if wait_ms <= 0 and attempt == 1:
+                due.append(record)
+            else:
+                dispatcher.delay(Work([record], attempt=attempt), max(0, wait_ms) / 1e3)
+        return due
+
+    # Flow control
+
+    def _has_room(self) -> bool:
+        owned = self.assignments.owned
+        return self._flow.has_room(
+            sum([ledger.in_flight - ledger.blocked for ledger in owned]),
+            sum([ledger.in_flight_bytes for ledger in owned]),
+        )
+
+    def _regulate(self) -> None:
+        """Pause partitions that alone hold too much; resume those that recovered.
+
+        A new assignment reads everything again, so what was paused before it is forgotten.
+        """
+        if self._regulated != self.assignments.epoch:
+            self._regulated = self.assignments.epoch
+            self._flow.update({})
+        change = self._flow.update(
+            {
+                ledger.partition: Load(ledger.blocked, ledger.in_flight_bytes, ledger.metadata_size)
+                for ledger in self.assignments.owned
+            }
+        )
+        if change.to_pause:
+            self._ports.source.pause(change.to_pause)
+        if change.to_resume:
+            self._ports.source.resume(change.to_resume)
+
+    def _make_room(self) -> None:
+        self._regulate()
+        self._room.set()
+
+
+def _number(text: bytes | None) -> int:
+    """Return the number in a header, 0 where it is missing or unreadable."""
+    return int(text) if text is not None and text.isdigit() else 0
+
+
+def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first failure: the others are its consequences."""
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first

@@ -1,0 +1,1 @@
+"""The pipeline file: its grammar, its problems and what it compiles to."""

@@ -1,0 +1,165 @@
+"""Turns what pydantic refuses into lints: closest names, parts not built, no secrets."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from headrace.spec.connections import Spec
+from headrace.spec.lint import Path, Report, did_you_mean, dotted, listing
+from headrace.spec.models import PipelineSpec
+from headrace.spec.rules import Names
+
+_SINGULAR = {
+    "sources": "source",
+    "servers": "server",
+    "models": "model",
+    "steps": "step",
+    "sinks": "sink",
+}
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing_size": "a whole number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
+_SECRET_PLACES = frozenset({"token", "headers", "password", "key_password", "properties"})
+_INSTEAD_OF_MODEL = frozenset({"function", "split", "gather"})
+
+
+def report_refusals(error: ValidationError, data: Any, report: Report) -> None:
+    """Add every refusal of `data` to the report."""
+    for detail in error.errors(include_url=False):
+        path = _locate(data, detail["loc"])
+        if detail["type"] == "extra_forbidden":
+            _unknown_field(path, report)
+        elif detail["type"] == "missing":
+            _missing_field(path, data, report)
+        elif detail["type"] == "too_short" and detail["input"]:
+            # Its parts were refused one by one already.
+            continue
+        else:
+            _bad_value(detail, path, report)
+
+
+def describe(path: Path) -> str:
+    """Return a path as words: `step 'translate'`, `'batch' of step 'translate'`."""
+    if not path:
+        return "the pipeline"
+    singular = _SINGULAR.get(str(path[0]))
+    if singular is None or len(path) == 1:
+        return f"'{dotted(path)}'"
+    owner = f"{singular} '{path[1]}'"
+    return f"'{dotted(path[2:])}' of {owner}" if path[2:] else owner
+
+
+def _locate(data: Any, loc: Sequence[str | int]) -> Path:
+    """Keep of pydantic's location what leads somewhere in the data, and a missing last field."""
+    if loc[:1] == ("sources",) and "sources" not in data:
+        return _step_that_reads(str(loc[1]), data)
+    path: list[str | int] = []
+    for part in loc:
+        if _leads(data, part):
+            data = data[part]
+        elif part == loc[-1] and part != "[key]" and isinstance(data, Mapping):
+            data = None
+        else:
+            continue
+        path.append(part)
+    return tuple(path)
+
+
+def _step_that_reads(topic: str, data: Any) -> Path:
+    steps = (step for step, parents in Names.of(data).parents.items() if topic in parents)
+    return ("steps", next(steps), "from")
+
+
+def _leads(data: Any, part: str | int) -> bool:
+    if isinstance(data, Mapping):
+        return part in data
+    return isinstance(data, list) and isinstance(part, int)
+
+
+def _unknown_field(path: Path, report: Report) -> None:
+    owner = spec_at(path[:-1])
+    field = str(path[-1])
+    if field in owner.not_built:
+        report.add("E020", path, f"not built yet: '{field}' ({describe(path[:-1])})")
+        return
+    known = [info.alias or name for name, info in owner.model_fields.items()]
+    hint = did_you_mean(field, known, listing(known, ""))
+    report.add("E011", path, f"unknown field '{field}' in {describe(path[:-1])}", hint)
+
+
+def _missing_field(path: Path, data: Any, report: Report) -> None:
+    owner = path[:-1]
+    is_step = len(owner) == 2 and owner[0] == "steps"
+    if is_step and not _INSTEAD_OF_MODEL.isdisjoint(data["steps"][owner[1]]):
+        return
+    report.add("E010", path, f"{describe(owner)} needs '{path[-1]}'")
+
+
+def _bad_value(detail: ErrorDetails, path: Path, report: Report) -> None:
+    ctx = detail.get("ctx", {})
+    if detail["type"] == "headrace":
+        place = "" if ctx["code"] in {"E020", "E040", "E041"} else f"{describe(path)}: "
+        report.add(ctx["code"], path, place + ctx["message"], ctx["hint"])
+        return
+    got = "" if _SECRET_PLACES & set(path) else _show(detail["input"])
+    if expected := _EXPECTED.get(detail["type"]):
+        report.add("E012", path, f"{describe(path)} expects {expected}{got}")
+        return
+    report.add("E013", path, f"{describe(path)}{got}: {_reason(detail)}")
+
+
+def _reason(detail: ErrorDetails) -> str:
+    ctx = detail.get("ctx", {})
+    match detail["type"]:
+        case "literal_error":
+            return f"must be {ctx['expected']}"
+        case "too_short" | "string_too_short":
+            return "must not be empty"
+    text = detail["msg"].removeprefix("Input should be ")
+    return f"must be {text}" if text != detail["msg"] else text
+
+
+def _show(value: object) -> str:
+    if isinstance(value, str):
+        return f", not '{value[:40]}'"
+    if value is None or isinstance(value, int | float):
+        return f", not {json.dumps(value)[:40]}"
+    kinds = {dict: "mapping", list: "list"}
+    return f", not a {kinds.get(type(value), type(value).__name__)}"
+
+
+def spec_at(path: Path) -> type[Spec]:
+    """Return the type that describes the mapping at a path."""
+    spec: type[Spec] = PipelineSpec
+    parts = iter(path)
+    for part in parts:
+        annotation = next(
+            info.annotation
+            for name, info in spec.model_fields.items()
+            if part == (info.alias or name)
+        )
+        spec = next(_specs_in(annotation))
+        if get_origin(annotation) is dict:
+            next(parts, None)
+    return spec
+
+
+def _specs_in(annotation: Any) -> Iterator[type[Spec]]:
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _specs_in(argument)

@@ -1,0 +1,248 @@
+"""A consumer of the simulated broker, behaving as the Kafka adapter's poll thread does."""
+
+import asyncio
+from collections.abc import Sequence
+
+from headrace.core.records import Record, TopicPartition
+from headrace.errors import OffsetOutOfRangeError
+from headrace.ports import Assignment, AssignmentListener, Fetched, GroupToken
+from headrace.testing.broker import SimulatedBroker
+from headrace.testing.hazards import ZOMBIE
+from headrace.testing.log import PartitionLog
+from headrace.testing.membership import NO_MEMBER, Member
+from headrace.testing.processes import SimulatedProcess
+from headrace.testing.transactions import RefusedError
+
+REVOKE_BOUND_S = 3.0
+_MOST_RECORDS = 500
+_SLOWEST_ZOMBIE_S = 8.0
+
+
+class SimulatedSource:
+    """A `RecordSource` on a `SimulatedBroker`.
+
+    Rebalances run in a task of their own, whether `fetch` is called or not. What `fetch` returns
+    may be of an epoch that ended on the way. A listener that needs longer than `REVOKE_BOUND_S`
+    for `revoked` goes on, but is no longer waited for.
+
+    Args:
+        broker: The cluster.
+        process: Whose client this is.
+        group: Consumer group.
+        topics: Topics to subscribe to.
+        static: Whether the slot is the member's static identity.
+    """
+
+    def __init__(
+        self,
+        broker: SimulatedBroker,
+        process: SimulatedProcess,
+        group: str,
+        topics: Sequence[str],
+        *,
+        static: bool = False,
+    ) -> None:
+        self._broker = broker
+        self._process = process
+        self._group = broker.group(group)
+        self._topics = tuple(topics)
+        self._static = static
+        self._member: Member | None = None
+        self._epoch = 0
+        self._owned: list[TopicPartition] = []
+        self._positions: dict[TopicPartition, int] = {}
+        self._logs: dict[TopicPartition, PartitionLog] = {}
+        self._reported: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
+        self._ready: Fetched | None = None
+        self._woken: asyncio.Future[None] | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._is_closing = False
+        process.on_crash(self._die)
+
+    async def start(self, listener: AssignmentListener) -> None:
+        """Join the group; rebalances begin in the background."""
+        await self._broker.ask("start", self._process)
+        name = f"{self._process.slot}: rebalances"
+        self._serving = asyncio.create_task(self._serve(listener), name=name)
+        self._serving.add_done_callback(lambda _: self.wake())
+        self._process.owns(self._serving)
+
+    async def fetch(self) -> Fetched:
+        """Wait for records, or for the end of a partition's log to be reached anew."""
+        while True:
+            self._process.check()
+            self._raise_failure()
+            if self._ready is None and not self._broker.is_down:
+                self._ready = self._read()
+            if self._ready is None:
+                await self._wait()
+                continue
+            if await self._broker.hazard("fetch", self._process) == ZOMBIE:
+                self._lose_membership()
+            fetched, self._ready = self._ready, None
+            return fetched
+
+    def pause(self, partitions: Sequence[TopicPartition]) -> None:
+        """Stop reading partitions; what was read already may still come."""
+        self._paused.update(p for p in partitions if p in self._owned)
+
+    def resume(self, partitions: Sequence[TopicPartition]) -> None:
+        """Read paused partitions again."""
+        self._paused.difference_update(partitions)
+        self.wake()
+
+    def start_at(self, epoch: int, partition: TopicPartition, offset: int) -> None:
+        """Begin reading a partition that was assigned without an offset."""
+        is_waiting = partition in self._owned and partition not in self._positions
+        if epoch == self._epoch and is_waiting:
+            self._read_from(partition, offset)
+            self.wake()
+
+    async def close(self) -> None:
+        """Give everything back and leave; a static member is missed only after its session."""
+        self._process.check()
+        self._is_closing = True
+        if self._serving is None:
+            return
+        if self._member is not None:
+            if self._member.joined is not None:
+                self._group.leave(self._member)
+            self._member.tell()
+        await asyncio.wait({self._serving})
+        self._raise_failure()
+
+    def wake(self) -> None:
+        """Let a waiting `fetch` look again."""
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    async def _wait(self) -> None:
+        if self._broker.is_down:
+            await self._broker.up(self._process)
+        else:
+            self._woken = asyncio.get_running_loop().create_future()
+            await self._woken
+
+    def _read(self) -> Fetched | None:
+        hazards = self._broker.hazards
+        room = hazards.some(_MOST_RECORDS)
+        records: list[Record] = []
+        positions: dict[TopicPartition, int] = {}
+        for partition, position in list(self._positions.items()):
+            if partition in self._paused:
+                continue
+            log = self._logs[partition]
+            if not log.start <= position <= log.end:
+                raise OffsetOutOfRangeError(f"{partition} has no offset {position}")
+            if position < log.stable_end and len(records) < room:
+                found, position = log.read(position, room - len(records))  # noqa: PLW2901
+                records += found
+                self._positions[partition] = position
+            if position == log.stable_end and self._reported.get(partition) != position:
+                self._reported[partition] = positions[partition] = position
+        if not records and not positions:
+            return None
+        return Fetched(self._epoch, records, positions)
+
+    async def _serve(self, listener: AssignmentListener) -> None:
+        while True:
+            member, generation = await self._join()
+            if generation == NO_MEMBER:
+                return
+            await self._begin(listener, member, generation)
+            await member.told
+            if not self._is_closing:
+                heartbeat_s = self._broker.settings.heartbeat_s
+                await asyncio.sleep(self._broker.hazards.between(0.0, heartbeat_s))
+            await self._revoke(listener)
+            if self._is_closing:
+                self._leave(member)
+                return
+
+    async def _join(self) -> tuple[Member, int]:
+        while True:
+            await self._broker.hazard("join", self._process)
+            await self._broker.up(self._process)
+            member = self._current_member()
+            if self._is_closing:
+                return member, NO_MEMBER
+            generation = await self._group.join(member)
+            await self._broker.hazard("sync", self._process)
+            if generation != NO_MEMBER or self._is_closing:
+                return member, generation
+
+    def _current_member(self) -> Member:
+        if self._member is None or not self._group.knows(self._member):
+            slot = self._process.slot
+            name = self._broker.new_member_id(slot)
+            self._member = Member(name, slot, slot if self._static else "", self._topics)
+        return self._member
+
+    async def _begin(self, listener: AssignmentListener, member: Member, generation: int) -> None:
+        self._epoch += 1
+        self._owned = list(member.partitions)
+        token = GroupToken(member.member_id, generation, member.member_id)
+        assignment = Assignment(self._epoch, token, tuple(self._owned))
+        offsets = await listener.assigned(assignment)
+        for partition in self._owned:
+            offset = offsets[partition]
+            if offset is not None:
+                self._read_from(partition, offset)
+        self.wake()
+
+    def _read_from(self, partition: TopicPartition, offset: int) -> None:
+        try:
+            log = self._broker.log(partition)
+        except RefusedError:
+            return  # The topic was deleted; the rebalance that takes it away is on its way.
+        self._logs[partition] = log
+        self._positions[partition] = offset
+        log.readers[self] = None
+
+    async def _revoke(self, listener: AssignmentListener) -> None:
+        owned, self._owned = self._owned, []
+        self._stop_reading()
+        if not owned:
+            return
+        self._epoch += 1
+        name = f"{self._process.slot}: revoked"
+        telling = asyncio.create_task(listener.revoked(self._epoch, owned), name=name)
+        self._process.owns(telling)
+        await asyncio.wait({telling}, timeout=REVOKE_BOUND_S)
+        if telling.done():
+            telling.result()
+
+    def _stop_reading(self) -> None:
+        for log in self._logs.values():
+            log.readers.pop(self, None)
+        for state in (self._logs, self._positions, self._reported, self._paused):
+            state.clear()
+
+    def _leave(self, member: Member) -> None:
+        if self._static:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._broker.settings.session_timeout_s, self._group.leave, member)
+        else:
+            self._group.leave(member)
+
+    def _lose_membership(self) -> None:
+        if self._member is not None and self._member.joined is None:
+            self._group.leave(self._member)
+            delay = self._broker.hazards.between(0.0, _SLOWEST_ZOMBIE_S)
+            asyncio.get_running_loop().call_later(delay, self._member.tell)
+
+    def _die(self) -> None:
+        self._stop_reading()
+        if self._member is not None:
+            settings = self._broker.settings
+            last_heartbeat_s = self._broker.hazards.between(0.0, settings.heartbeat_s)
+            missed_after = settings.session_timeout_s - last_heartbeat_s
+            asyncio.get_running_loop().call_later(missed_after, self._group.leave, self._member)
+
+    def _raise_failure(self) -> None:
+        serving = self._serving
+        if serving is not None and serving.done() and not serving.cancelled():
+            error = serving.exception()
+            if error is not None:
+                raise error

@@ -1,0 +1,1 @@
+"""The composition root: a compiled pipeline becomes workers over real adapters."""

@@ -1,0 +1,396 @@
+"""What every inference client owes the runtime, against the scripted server and a real MLServer."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import grpc
+import pytest
+
+from headrace.core.topology import Input, Model, OutputField
+from headrace.errors import (
+    AccessRefusedError,
+    BrokenAnswerError,
+    InferenceError,
+    InferenceFailedError,
+    InferenceTimeoutError,
+    InferenceUnavailableError,
+    InvalidInputError,
+    InvalidRowsError,
+    RowCountError,
+)
+from headrace.inference.grpc_client import GrpcClient
+from headrace.inference.metadata import ModelMetadata, TensorMetadata
+from headrace.local.model_server import ModelServer
+from headrace.testing.oip_server import (
+    Answer,
+    Behaviour,
+    Hang,
+    OipServer,
+    Refuse,
+    Request,
+    Slow,
+    Tensor,
+)
+
+ROOT = Path(__file__).parents[2]
+WITHIN_S = 20.0
+CODES = {
+    "400": grpc.StatusCode.INVALID_ARGUMENT,
+    "401": grpc.StatusCode.UNAUTHENTICATED,
+    "403": grpc.StatusCode.PERMISSION_DENIED,
+    "404": grpc.StatusCode.NOT_FOUND,
+    "418": grpc.StatusCode.UNKNOWN,
+    "422": grpc.StatusCode.FAILED_PRECONDITION,
+    "429": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "500": grpc.StatusCode.INTERNAL,
+    "501": grpc.StatusCode.UNIMPLEMENTED,
+    "503": grpc.StatusCode.UNAVAILABLE,
+    "504": grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+
+
+class Place(Protocol):
+    """Where a server stands that has the models `upper` and `score` of benchmarks/model-upper."""
+
+    def open(self) -> contextlib.AbstractAsyncContextManager[str]:
+        """Give the server's URL."""
+
+    async def die(self) -> None:
+        """End the server as SIGKILL does."""
+
+    async def come_back(self) -> None:
+        """Serve again at the same URL."""
+
+
+class Scripted:
+    """The scripted server, following the orders in its rows as the real model does."""
+
+    def __init__(self) -> None:
+        self._server = OipServer(obey, metadata=METADATA["upper"], max_request_bytes=4 << 20)
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[str]:
+        async with self._server:
+            yield self._server.url
+
+    async def die(self) -> None:
+        await self._server.vanish()
+
+    async def come_back(self) -> None:
+        await self._server.come_back()
+
+
+class Real:
+    """MLServer in a process of its own."""
+
+    def __init__(self, server: ModelServer) -> None:
+        self._server = server
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[str]:
+        yield self._server.url("grpc")
+
+    async def die(self) -> None:
+        await asyncio.to_thread(self._server.kill)
+
+    async def come_back(self) -> None:
+        await asyncio.to_thread(self._server.restart)
+
+
+def _described(name: str, output: str, datatype: str) -> ModelMetadata:
+    return ModelMetadata(
+        name,
+        platform="bench",
+        inputs=(TensorMetadata("text", "BYTES", (-1,)),),
+        outputs=(TensorMetadata(output, datatype, (-1,)),),
+    )
+
+
+METADATA = {
+    "upper": _described("upper", "translation", "BYTES"),
+    "score": _described("score", "score", "FP32"),
+}
+
+
+def obey(request: Request) -> Behaviour:
+    if request.model not in METADATA:
+        return Refuse(grpc.StatusCode.NOT_FOUND, f"Model {request.model} not found")
+    texts = request.columns["text"]
+    orders = [text[1:].partition(" ")[0] for text in texts if text.startswith("!")]
+    for order, text in zip(orders, texts, strict=False):
+        if order in CODES:
+            return Refuse(CODES[order], f"poison row: {text!r}")
+    tensor = spoil(answer(request.model, texts), orders)
+    for order in orders:
+        word, _, value = order.partition("=")
+        if word == "hang":
+            return Hang()
+        if word == "slow":
+            return Slow(float(value), Answer((tensor,)))
+    return Answer((tensor,))
+
+
+def answer(model: str, texts: list[str]) -> Tensor:
+    if model == "upper":
+        return Tensor("translation", [text.upper() for text in texts])
+    special = {"!nan": "nan", "!inf": "inf"}
+    return Tensor("score", [float(special.get(t, len(t))) for t in texts], datatype="FP32")
+
+
+def spoil(tensor: Tensor, orders: list[str]) -> Tensor:
+    rows = len(tensor.values)
+    if "rows" in orders:
+        return Tensor(tensor.name, tensor.values[:-1])
+    if "shape" in orders:
+        return Tensor(tensor.name, tensor.values, shape=(rows + 1,))
+    if "name" in orders:
+        return Tensor("unexpected", tensor.values)
+    if "dtype" in orders:
+        return Tensor(tensor.name, [1] * rows, datatype="INT64")
+    if "utf8" in orders:
+        return Tensor(tensor.name, [b"\xff\xfe"] * rows)
+    return tensor
+
+
+@pytest.fixture(scope="session")
+def mlserver() -> Iterator[ModelServer]:
+    """One MLServer for all tests of this process."""
+    with ModelServer("benchmarks/model-upper", directory=ROOT) as server:
+        yield server
+
+
+@pytest.fixture(params=["scripted", pytest.param("mlserver", marks=pytest.mark.mlserver)])
+def place(request: pytest.FixtureRequest) -> Place:
+    if request.param == "scripted":
+        return Scripted()
+    return Real(request.getfixturevalue("mlserver"))
+
+
+@contextlib.asynccontextmanager
+async def client_at(
+    place: Place, model: str = "upper", timeout_s: float = WITHIN_S, **field: bool
+) -> AsyncIterator[GrpcClient]:
+    tensor = "score" if model == "score" else "translation"
+    async with place.open() as url:
+        client = GrpcClient(
+            Model(model, (url,), model, timeout_s=timeout_s),
+            [Input("text", "text", datatype="BYTES", shape=())],
+            [OutputField("out", tensor, **field)],
+        )
+        try:
+            yield client
+        finally:
+            await client.close()
+
+
+def test_every_row_has_its_answer_in_order(place):
+    texts = [f"row {n} ñ" for n in range(256)]
+
+    async def scenario():
+        async with client_at(place) as client:
+            return await client.infer([texts])
+
+    assert asyncio.run(scenario()).columns == [[text.upper() for text in texts]]
+
+
+def test_calls_at_once_do_not_mix_their_rows(place):
+    async def scenario():
+        async with client_at(place) as client:
+            calls = [client.infer([[f"call {n}", "x"]]) for n in range(20)]
+            return [prediction.columns for prediction in await asyncio.gather(*calls)]
+
+    assert asyncio.run(scenario()) == [[[f"CALL {n}", "X"]] for n in range(20)]
+
+
+def test_numbers_come_as_numbers(place):
+    async def scenario():
+        async with client_at(place, "score") as client:
+            return await client.infer([["a", "", "abc"]])
+
+    assert asyncio.run(scenario()).columns == [[1.0, 0.0, 3.0]]
+
+
+def test_a_model_describes_its_tensors(place):
+    async def scenario():
+        async with client_at(place) as client:
+            return await client.metadata()
+
+    metadata = asyncio.run(scenario())
+
+    assert metadata.inputs == METADATA["upper"].inputs
+    assert metadata.outputs == METADATA["upper"].outputs
+
+
+@pytest.mark.parametrize(
+    ("order", "error"),
+    [
+        ("!400", InvalidInputError),
+        ("!401", AccessRefusedError),
+        ("!403", AccessRefusedError),
+        ("!404", AccessRefusedError),
+        ("!418", InferenceFailedError),
+        ("!422", InvalidInputError),
+        ("!429", InferenceUnavailableError),
+        ("!500", InferenceFailedError),
+        ("!501", AccessRefusedError),
+        ("!503", InferenceUnavailableError),
+        ("!504", InferenceTimeoutError),
+        ("!rows", RowCountError),
+        ("!shape", RowCountError),
+        ("!name", BrokenAnswerError),
+    ],
+)
+def test_a_failure_has_the_error_that_says_what_follows(place, order, error):
+    async def scenario():
+        async with client_at(place) as client:
+            with pytest.raises(InferenceError) as caught:
+                await client.infer([[f"{order} x", "y"]])
+            assert (await client.infer([["y"]])).columns == [["Y"]]
+        return caught.value
+
+    assert type(asyncio.run(scenario())) is error
+
+
+def test_an_answer_of_another_datatype_than_the_metadata_says_is_broken(place):
+    async def scenario():
+        async with client_at(place) as known, place.open() as url:
+            assert (await known.metadata()).outputs
+            client = GrpcClient(
+                Model("upper", (url,), "upper"),
+                [Input("text", "text")],
+                [OutputField("out", "translation")],
+            )
+            try:
+                with pytest.raises(BrokenAnswerError, match="INT64 where .* BYTES"):
+                    await client.infer([["!dtype x", "y"]])
+            finally:
+                await client.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_unknown_model_is_refused(place):
+    async def scenario():
+        async with client_at(place, "nobody") as client:
+            with pytest.raises(AccessRefusedError, match="nobody"):
+                await client.infer([["x"]])
+
+    asyncio.run(scenario())
+
+
+def test_a_long_error_text_does_not_change_the_error(place):
+    async def scenario():
+        async with client_at(place) as client:
+            with pytest.raises(InvalidInputError) as caught:
+                await client.infer([["!400 " + "x" * 50_000]])
+        return str(caught.value)
+
+    assert len(asyncio.run(scenario()).encode()) <= 1024
+
+
+def test_a_request_over_the_servers_limit_is_rejected_as_input(place):
+    async def scenario():
+        async with client_at(place) as client:
+            with pytest.raises(InvalidInputError):
+                await client.infer([["x" * 3_000_000, "y" * 3_000_000]])
+            return await client.infer([["x" * 3_000_000]])
+
+    assert asyncio.run(scenario()).columns == [["X" * 3_000_000]]
+
+
+def test_rows_that_cannot_become_tensors_are_named_and_not_sent(place):
+    async def scenario():
+        async with client_at(place) as client:
+            with pytest.raises(InvalidRowsError) as caught:
+                await client.infer([["!500 would fail if sent", 7, None]])
+        return caught.value.reasons
+
+    assert list(asyncio.run(scenario())) == [1, 2]
+
+
+def test_text_that_is_not_utf8_is_a_fault_of_its_rows(place):
+    async def scenario():
+        async with client_at(place) as client:
+            return await client.infer([["!utf8", "y"]])
+
+    prediction = asyncio.run(scenario())
+
+    assert prediction.columns == [[None, None]]
+    assert list(prediction.faults) == [0, 1]
+
+
+@pytest.mark.parametrize("order", ["!nan", "!inf"])
+def test_a_number_that_json_does_not_have_is_a_fault_of_its_row(place, order):
+    async def scenario():
+        async with client_at(place, "score") as client:
+            return await client.infer([["a", order, "abc"]])
+
+    prediction = asyncio.run(scenario())
+
+    assert prediction.columns == [[1.0, None, 3.0]]
+    assert list(prediction.faults) == [1]
+
+
+def test_nan_is_null_for_a_field_that_says_so(place):
+    async def scenario():
+        async with client_at(place, "score", nan_as_null=True) as client:
+            return await client.infer([["a", "!nan"]])
+
+    prediction = asyncio.run(scenario())
+
+    assert (prediction.columns, prediction.faults) == ([[1.0, None]], {})
+
+
+def test_no_answer_in_time_is_a_timeout(place):
+    async def scenario():
+        async with client_at(place, timeout_s=0.5) as client:
+            await client.infer([["connects"]])
+            with pytest.raises(InferenceTimeoutError):
+                await client.infer([["!hang"]])
+
+    asyncio.run(scenario())
+
+
+def test_a_cancelled_call_leaves_the_client_usable(place):
+    async def scenario():
+        async with client_at(place) as client:
+            call = asyncio.create_task(client.infer([["!hang"]]))
+            await client.infer([["y"]])
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            return await client.infer([["y"]])
+
+    assert asyncio.run(scenario()).columns == [["Y"]]
+
+
+def test_a_model_is_ready_or_not(place):
+    async def scenario():
+        async with client_at(place) as client:
+            return await client.ready()
+
+    assert asyncio.run(scenario())
+
+
+def test_a_server_that_dies_during_a_call_uses_an_attempt_and_is_then_unavailable(place):
+    async def scenario():
+        async with client_at(place) as client:
+            call = asyncio.create_task(client.infer([["!hang"]]))
+            await client.infer([["y"]])
+            await place.die()
+            with pytest.raises(InferenceFailedError):
+                await call
+            with pytest.raises(InferenceUnavailableError):
+                await client.infer([["y"]])
+            assert not await client.ready()
+
+            await place.come_back()
+            async with asyncio.timeout(WITHIN_S):
+                while not await client.ready():
+                    await asyncio.sleep(0.05)
+            return await client.infer([["y"]])
+
+    assert asyncio.run(scenario()).columns == [["Y"]]

@@ -1,0 +1,162 @@
+"""Batches form as promised, and a failed one is searched until exactly its poison is found."""
+
+from math import log2
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from headrace.core.batching import Batcher, PoisonSearch, bisect
+from headrace.errors import InvariantError
+
+MAX_SIZE = 5
+MAX_WAIT_S = 2.0
+
+
+class RecordsComeAndGo(RuleBasedStateMachine):
+    """`self.waiting` holds (item, arrival) pairs, one per record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batcher: Batcher[int] = Batcher(MAX_SIZE, MAX_WAIT_S)
+        self.waiting: list[tuple[int, float]] = []
+        self.now = 0.0
+        self.made = 0
+
+    @rule(count=st.integers(0, 12))
+    def arrive(self, count: int) -> None:
+        items = range(self.made, self.made + count)
+        self.made += count
+
+        self.batcher.add(items, self.now)
+
+        self.waiting += [(item, self.now) for item in items]
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 2.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(free_slots=st.integers(0, 2), busy=st.integers(0, 2))
+    def take(self, free_slots: int, busy: int) -> None:
+        may_leave = free_slots and (
+            not busy
+            or len(self.waiting) >= MAX_SIZE
+            or any(self.now >= arrived + MAX_WAIT_S for _, arrived in self.waiting)
+        )
+        expected = [item for item, _ in self.waiting[:MAX_SIZE]] if may_leave else []
+
+        assert (self.batcher.take(self.now, free_slots, busy) or []) == expected
+
+        del self.waiting[: len(expected)]
+
+    @invariant()
+    def knows_how_many_wait_and_when_the_first_is_due(self) -> None:
+        assert len(self.batcher) == len(self.waiting)
+        due = [arrived + MAX_WAIT_S for _, arrived in self.waiting]
+        assert self.batcher.due_at() == min(due, default=None)
+
+
+TestRecordsComeAndGo = RecordsComeAndGo.TestCase
+TestRecordsComeAndGo.settings = settings(max_examples=60, stateful_step_count=30)
+
+
+def test_an_idle_model_gets_a_single_record_at_once():
+    batcher = Batcher(64, 60.0)
+
+    batcher.add(["only"], 0.0)
+
+    assert batcher.take(0.0, free_slots=1, busy=0) == ["only"]
+    assert batcher.take(0.0, free_slots=1, busy=0) is None
+
+
+def test_a_batch_is_due_at_the_moment_that_is_announced():
+    batcher = Batcher(64, 0.005)
+    batcher.add(["one"], 0.1)
+    due_at = batcher.due_at()
+
+    assert batcher.take(due_at - 1e-9, free_slots=1, busy=1) is None
+    assert batcher.take(due_at, free_slots=1, busy=1) == ["one"]
+
+
+class Counting(list):
+    """Counts the records that are copied out of it."""
+
+    copied = 0
+
+    def __getitem__(self, index):
+        Counting.copied += len(range(*index.indices(len(self))))
+        return super().__getitem__(index)
+
+
+def test_taking_a_batch_costs_the_batch_and_not_what_waits():
+    batcher = Batcher(64, 1.0)
+    batcher.add(Counting(range(100_000)), 0.0)
+
+    batcher.take(0.0, free_slots=1, busy=0)
+
+    assert Counting.copied == 64
+
+
+@given(st.lists(st.integers(), min_size=2))
+def test_halves_keep_the_order_and_differ_by_at_most_one(batch):
+    left, right = bisect(batch)
+
+    assert [*left, *right] == batch
+    assert 0 <= len(right) - len(left) <= 1
+
+
+@pytest.mark.parametrize("batch", [[], ["one"]])
+def test_what_cannot_be_halved_is_refused(batch):
+    with pytest.raises(InvariantError, match="no halves"):
+        bisect(batch)
+
+
+@given(st.integers(1, 300), st.data())
+def test_exactly_the_poison_is_found_with_few_calls(size, data):
+    poison = data.draw(st.sets(st.integers(0, size - 1), min_size=1, max_size=20))
+    at_once = data.draw(st.integers(1, 4))
+    search = PoisonSearch(range(size))
+    calls, passed = 0, []
+
+    while not search.is_over:
+        pieces = [piece for _ in range(at_once) if (piece := search.take()) is not None]
+        for piece in pieces:
+            calls += 1
+            if poison.isdisjoint(piece):
+                search.passed()
+                passed += piece
+            else:
+                search.failed(piece)
+
+    assert sorted(search.poison) == sorted(poison)
+    assert sorted(passed) == sorted(set(range(size)) - poison)
+    assert calls <= 2 * len(poison) * (1 + log2(size))
+    assert search.take() is None
+
+
+def test_a_search_is_not_over_while_a_piece_is_still_being_tried():
+    search = PoisonSearch(["good", "bad"])
+    search.take()
+    search.take()
+
+    search.passed()
+    assert not search.is_over
+    search.failed(["bad"])
+
+    assert search.is_over
+    assert search.poison == ["bad"]
+
+
+def test_an_empty_batch_has_no_poison():
+    search = PoisonSearch([])
+
+    assert search.is_over
+    assert search.poison == []
+
+
+def test_an_answer_for_a_piece_that_nobody_took_is_refused():
+    search = PoisonSearch(["bad"])
+
+    with pytest.raises(InvariantError, match="no piece"):
+        search.passed()
