@@ -1,1 +1,152 @@
 """The composition root: a compiled pipeline becomes workers over real adapters."""
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from headrace.core.topics import needed_topics
+from headrace.core.topology import Delivery, ModelStep, Stage, Topology
+from headrace.errors import ConfigError, MissingTopicsError
+from headrace.formats.json_objects import decode, encode
+from headrace.inference.grpc_client import GrpcClient
+from headrace.kafka.admin import KafkaGroup
+from headrace.kafka.consumer import KafkaSource
+from headrace.kafka.producer import FaultPoint, KafkaSink
+from headrace.kafka.properties import (
+    admin_properties,
+    client_id,
+    consumer_properties,
+    producer_properties,
+)
+from headrace.kafka.topics import TopicAdmin
+from headrace.ports import InferenceClient
+from headrace.runtime.committer import Pace
+from headrace.runtime.outputs import TopicFacts
+from headrace.runtime.worker import Format, Ports, Settings, Worker
+from headrace.telemetry.health import StatusServer
+
+PACE = Pace(linger_s=0.025, enough=4_000)
+"""Under load results gather a little: a transaction costs Kafka the same for 1 record or 4,000."""
+
+log = logging.getLogger("headrace.wiring")
+
+
+async def run(
+    topology: Topology,
+    *,
+    slot: str,
+    stages: Sequence[str] = (),
+    status_port: int | None = None,
+    stop: asyncio.Event,
+    ignore_metadata: bool = False,
+    bootstrap_servers: str | None = None,
+    fault_point: FaultPoint = lambda _: None,
+) -> None:
+    """Run the workers of a pipeline in this process until `stop` is set, then drain.
+
+    Args:
+        topology: The compiled pipeline.
+        slot: This process's name in the fleet.
+        stages: Stages to run, empty for all.
+        status_port: Port of the status endpoint, None for any.
+        stop: Ends the run: calls under way finish, are committed, and the groups are left.
+        ignore_metadata: Start from commits whose metadata cannot be read.
+        bootstrap_servers: Kafka's address, if not the topology's.
+        fault_point: Called at the steps of every commit; for fault tests.
+
+    Raises:
+        MissingTopicsError: Topics that the pipeline needs do not exist.
+        HeadraceError: A worker cannot go on; what was not committed will be read again.
+    """
+    if bootstrap_servers is not None:
+        topology = dataclasses.replace(topology, bootstrap_servers=bootstrap_servers)
+    if topology.delivery is not Delivery.EXACTLY_ONCE:
+        raise ConfigError(f"delivery: {topology.delivery} is not built yet; use exactly_once")
+    chosen = [stage for stage in topology.stages if not stages or stage.name in stages]
+    facts = await topic_facts(topology)
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(StatusServer(status_port))
+        settings = Settings(slot=slot, pace=PACE, ignore_metadata=ignore_metadata)
+        workers = [
+            await _worker(topology, stage, facts, settings, (server.address, fault_point), stack)
+            for stage in chosen
+        ]
+        server.watch(*workers)
+        log.info(
+            "worker %s of pipeline %s: stages %s, status on http://%s",
+            slot,
+            topology.pipeline,
+            ", ".join(stage.name for stage in chosen),
+            server.address,
+            extra={"event": "worker_started", "slot": slot},
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_drain_on(stop, workers), name="stop")
+            for worker in workers:
+                running = tasks.create_task(worker.run(), name=worker.stage.name)
+                running.add_done_callback(lambda _: stop.set())
+
+
+async def topic_facts(topology: Topology) -> TopicFacts:
+    """Look up partitions and record sizes of every topic the pipeline needs.
+
+    Raises:
+        MissingTopicsError: Some do not exist.
+        BrokerUnavailableError: No broker answers.
+    """
+    names = [topic.name for topic in needed_topics(topology)]
+    admin = TopicAdmin(admin_properties(topology))
+    try:
+        partitions = await admin.existing(names)
+        missing = [name for name in names if name not in partitions]
+        if missing:
+            raise MissingTopicsError(
+                f"topics do not exist: {', '.join(missing)}; create them with"
+                " `headrace topics apply`"
+            )
+        return TopicFacts(partitions, await admin.max_message_bytes(names))
+    finally:
+        await admin.close()
+
+
+def client_for(step: ModelStep) -> InferenceClient:
+    """Return the client for a step's model, by the scheme of its URL."""
+    return GrpcClient(step.model, step.inputs, step.outputs)
+
+
+async def _worker(
+    topology: Topology,
+    stage: Stage,
+    facts: TopicFacts,
+    settings: Settings,
+    endpoint: tuple[str, FaultPoint],
+    stack: AsyncExitStack,
+) -> Worker:
+    address, fault_point = endpoint
+    slot = settings.slot
+    group = KafkaGroup(topology, stage)
+    stack.push_async_callback(group.close)
+    topics = [*(source.topic for source in stage.sources), stage.retry_topic]
+    ports = Ports(
+        source=KafkaSource(consumer_properties(topology, stage, slot, address), topics),
+        group=group,
+        sink=KafkaSink(
+            producer_properties(
+                topology,
+                stage.transactional_id(slot),
+                client_id(topology, stage, slot, address),
+                message_max_bytes=max(facts.max_bytes.values()),
+            ),
+            fault_point,
+        ),
+        model=client_for(stage.step),
+    )
+    return Worker(stage, ports, facts, Format(decode, encode), settings)
+
+
+async def _drain_on(stop: asyncio.Event, workers: Sequence[Worker]) -> None:
+    await stop.wait()
+    for worker in workers:
+        worker.drain()

@@ -1,16 +1,27 @@
 """Two worlds with the same behaviour: a simulated broker in virtual time, and a real one."""
 
 import asyncio
+import dataclasses
 import inspect
 import itertools
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Protocol, Self
 
 import pytest
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, Producer
+from confluent_kafka import TopicPartition as ClientPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from headrace.core.records import Commit, Outgoing, Record, TopicPartition
+from headrace.core.topology import Model, ModelStep, Source, Stage, Topology
+from headrace.kafka.admin import KafkaGroup
+from headrace.kafka.consumer import KafkaSource
+from headrace.kafka.producer import KafkaSink
+from headrace.kafka.properties import consumer_properties, producer_properties
+from headrace.local.kafka import EmbeddedKafka
 from headrace.ports import (
     Assignment,
     GroupToken,
@@ -35,7 +46,7 @@ WITHIN_S = 30.0
 class World(Protocol):
     """A cluster to make topics and clients in; group names and slots are the test's own."""
 
-    def run(self, scenario: Awaitable[None]) -> None: ...
+    def run(self, scenario: Coroutine[Any, Any, None]) -> None: ...
 
     async def topic(self, partitions: int = 1) -> str: ...
 
@@ -65,7 +76,7 @@ class SimulatedWorld:
         self._broker: SimulatedBroker
         self._numbers = itertools.count(1)
 
-    def run(self, scenario: Awaitable[None]) -> None:
+    def run(self, scenario: Coroutine[Any, Any, None]) -> None:
         self._broker = SimulatedBroker({}, self._hazards)
         run(scenario)
 
@@ -102,6 +113,151 @@ class SimulatedWorld:
 
     def sink(self, slot: str, group: str) -> TransactionSink:
         return SimulatedSink(self._broker, SimulatedProcess(slot), group)
+
+
+class RealWorld:
+    """An embedded Kafka, reached by the adapters under test; what they write is read without."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._topology = Topology("contract", "", (), bootstrap_servers=address)
+        self._admin = AdminClient({"bootstrap.servers": address, "retry.backoff.ms": 10})
+        self._numbers = itertools.count(1)
+        self._left_open: list[Producer] = []
+        self._views: list[KafkaGroup] = []
+
+    def run(self, scenario: Coroutine[Any, Any, None]) -> None:
+        asyncio.run(self._run(scenario))
+
+    async def _run(self, scenario: Coroutine[Any, Any, None]) -> None:
+        try:
+            await scenario
+        finally:
+            for view in self._views:
+                await view.close()
+            self._views.clear()
+            self._left_open.clear()
+
+    async def topic(self, partitions: int = 1) -> str:
+        name = f"topic-{os.getpid()}-{next(self._numbers)}"
+        await asyncio.to_thread(self._create, NewTopic(name, partitions, 1))
+        return name
+
+    async def write(self, topic: str, *values: str, partition: int = 0) -> None:
+        await asyncio.to_thread(self._write, topic, values, partition)
+
+    async def read(self, topic: str) -> list[Record]:
+        return await asyncio.to_thread(self._read, topic)
+
+    async def delete_records(self, partition: TopicPartition, before: int) -> None:
+        wanted = ClientPartition(*partition, before)
+        (deleted,) = self._admin.delete_records([wanted]).values()
+        await asyncio.to_thread(deleted.result, WITHIN_S)
+
+    async def leave_open(self, slot: str, group: str, transaction: Transaction) -> None:
+        await asyncio.to_thread(self._leave_open, slot, group, transaction)
+
+    def source(self, slot: str, group: str, topics: Sequence[str]) -> RecordSource:
+        stage = self._stage(group, dict.fromkeys(topics, "earliest"))
+        return KafkaSource(consumer_properties(self._topology_of(group), stage, slot, ""), topics)
+
+    def view(self, group: str, starts: Mapping[str, Any] | None = None) -> GroupView:
+        view = KafkaGroup(self._topology_of(group), self._stage(group, starts or {}))
+        self._views.append(view)
+        return view
+
+    def sink(self, slot: str, group: str) -> TransactionSink:
+        name = self._stage(group, {}).transactional_id(slot)
+        return KafkaSink(producer_properties(self._topology_of(group), name, name))
+
+    def _topology_of(self, group: str) -> Topology:
+        return dataclasses.replace(self._topology, pipeline=group)
+
+    @staticmethod
+    def _stage(group: str, starts: Mapping[str, Any]) -> Stage:
+        model = Model("none", (), "none")
+        sources = tuple(Source(topic, start) for topic, start in starts.items())
+        return Stage(group, "", "stage", ModelStep("stage", model, (), ()), sources, ())
+
+    def _create(self, topic: NewTopic) -> None:
+        (created,) = self._admin.create_topics([topic]).values()
+        created.result(WITHIN_S)
+
+    def _write(self, topic: str, values: Sequence[str], partition: int) -> None:
+        producer = Producer({"bootstrap.servers": self._address, "linger.ms": 1})
+        for value in values:
+            producer.produce(topic, value.encode(), partition=partition)
+        assert producer.flush(WITHIN_S) == 0
+
+    def _leave_open(self, slot: str, group: str, transaction: Transaction) -> None:
+        name = self._stage(group, {}).transactional_id(slot)
+        producer = Producer({"bootstrap.servers": self._address, "transactional.id": name})
+        producer.init_transactions(WITHIN_S)
+        producer.begin_transaction()
+        for topic, value, key, partition, *_ in transaction.outgoing:
+            producer.produce(topic, value, key, partition)
+        assert producer.flush(WITHIN_S) == 0
+        if transaction.commits:
+            offsets = [
+                ClientPartition(*each.partition, each.offset, metadata=each.metadata)
+                for each in transaction.commits
+            ]
+            producer.send_offsets_to_transaction(offsets, transaction.token.value, WITHIN_S)
+        self._left_open.append(producer)
+
+    def _read(self, topic: str) -> list[Record]:
+        partitions = self._settled(topic)
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self._address,
+                "group.id": "reader",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+            }
+        )
+        consumer.assign([ClientPartition(topic, number, 0) for number in partitions])
+        records: dict[int, list[Record]] = {number: [] for number in partitions}
+        ended = 0
+        while ended < len(partitions):
+            message = consumer.poll(WITHIN_S)
+            assert message is not None
+            if message.error() is not None:
+                assert message.error().code() == KafkaError._PARTITION_EOF
+                ended += 1
+                continue
+            number = message.partition()
+            records[number].append(_record(message))
+        consumer.close()
+        return [record for number in partitions for record in records[number]]
+
+    def _settled(self, topic: str) -> Sequence[int]:
+        """Return the partitions of a topic once all markers of its transactions are written."""
+        numbers = sorted(self._admin.list_topics(topic, WITHIN_S).topics[topic].partitions)
+        wanted = {ClientPartition(topic, number): OffsetSpec.latest() for number in numbers}
+        deadline = time.monotonic() + WITHIN_S
+        while time.monotonic() < deadline:
+            ends = [
+                [each.result(WITHIN_S).offset for each in answers.values()]
+                for answers in (
+                    self._admin.list_offsets(wanted, isolation_level=level)
+                    for level in IsolationLevel
+                )
+            ]
+            if ends[0] == ends[1]:
+                return numbers
+        raise TimeoutError(f"a transaction over {topic} stays open")
+
+
+def _record(message: Message) -> Record:
+    partition = TopicPartition(str(message.topic()), int(message.partition() or 0))
+    return Record(
+        partition,
+        int(message.offset() or 0),
+        message.key(),
+        message.value(),
+        message.timestamp()[1],
+        message.headers(),
+    )
 
 
 class Member:
@@ -270,6 +426,12 @@ class Setting:
                 if found is not None:
                     return found.offset, found.metadata
                 await asyncio.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def real_world() -> Iterator[RealWorld]:
+    with EmbeddedKafka(port=0) as kafka:
+        yield RealWorld(kafka.bootstrap_servers)
 
 
 @pytest.fixture(

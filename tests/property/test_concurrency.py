@@ -98,6 +98,14 @@ def test_throughput_is_near_that_of_the_best_fixed_limit(units, service_s):
     assert adaptive >= 0.9 * best
 
 
+def test_latency_that_varies_without_a_queue_leaves_most_slots():
+    chosen = random.Random(11)
+
+    trace = Server(None, lambda: chosen.expovariate(20.0)).run(AdaptiveLimit(1, 32), 10_000)
+
+    assert sum(trace) / len(trace) > 28
+
+
 def test_a_very_fast_server_is_never_driven_down_to_one_request():
     chosen = random.Random(5)
 
@@ -160,7 +168,7 @@ def test_large_requests_are_not_compared_with_small_ones():
 
 
 def test_a_size_that_was_not_seen_for_a_while_keeps_its_baseline():
-    limit = AdaptiveLimit(1, 64)
+    limit = AdaptiveLimit(1, 16)
     now = 0.0
 
     def answer(latency_s: float, rows: int, times: int) -> None:
@@ -171,8 +179,8 @@ def test_a_size_that_was_not_seen_for_a_while_keeps_its_baseline():
 
     answer(0.01, rows=1, times=24)
     for _ in range(2):
-        answer(1.0, rows=64, times=24)
-        answer(9.0, rows=64, times=72)
+        answer(1.0, rows=64, times=240)
+        answer(3.0, rows=64, times=72)
     before = limit.limit
 
     answer(0.1, rows=1, times=72)

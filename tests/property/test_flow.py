@@ -1,7 +1,7 @@
 """Back-pressure against a naive model of it."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -50,6 +50,9 @@ TestLoadsComeAndGo.settings = settings(max_examples=60, stateful_step_count=20)
 
 
 @given(st.integers(0, 100), st.integers(0, 10_000))
+@example(40, 0)
+@example(0, 4000)
+@example(39, 3999)
 def test_there_is_room_below_both_bounds_of_the_worker(records, size_bytes):
     assert Flow(LIMITS).has_room(records, size_bytes) == (records < 40 and size_bytes < 4000)
 

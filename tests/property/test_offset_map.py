@@ -16,10 +16,8 @@ NONCES = st.integers(0, 2**64 - 1)
 SLOTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=MAX_SLOT_BYTES // 4)
 BASES = st.one_of(st.integers(0, 1000), st.integers(0, 2**62))
 # Gaps and lengths: short ones make dense sets, long ones force wide varints.
-STEPS = st.lists(
-    st.tuples(st.integers(1, 5) | st.integers(1, 2**40), st.integers(1, 5) | st.integers(1, 2**40)),
-    max_size=20,
-)
+STEP = st.integers(1, 5) | st.integers(126, 131) | st.integers(1, 2**40)
+STEPS = st.lists(st.tuples(STEP, STEP), max_size=20)
 
 
 def laid_out(base, steps):
@@ -31,9 +29,9 @@ def laid_out(base, steps):
     return runs
 
 
-def half_at_random(base, span, seed):
+def at_random(base, span, share, seed):
     chosen = random.Random(seed)
-    return Runs.from_offsets([base + 1 + i for i in range(span) if chosen.random() < 0.5])
+    return Runs.from_offsets([base + 1 + i for i in range(span) if chosen.random() < share])
 
 
 @given(SLOTS, NONCES, BASES, STEPS)
@@ -71,7 +69,7 @@ def test_the_quick_bound_is_never_below_the_size(slot, base, steps, more):
 
 def test_half_of_24_000_offsets_finished_at_random_fits():
     for seed in range(10):
-        finished = half_at_random(5_000_000_000, 24_000, seed)
+        finished = at_random(5_000_000_000, 24_000, 0.5, seed)
 
         text = encode("translate-12", 2**63, 5_000_000_000, finished)
 
@@ -79,8 +77,18 @@ def test_half_of_24_000_offsets_finished_at_random_fits():
         assert decode(text, 5_000_000_000).finished == finished
 
 
+@pytest.mark.parametrize(("span", "share"), [(33_000, 0.8), (52_000, 0.9), (130_000, 0.98)])
+def test_the_more_is_finished_the_more_offsets_fit(span, share):
+    finished = at_random(0, span, share, 1)
+
+    text = encode("worker-0", 7, 0, finished)
+
+    assert len(text) <= LIMIT
+    assert decode(text, 0).finished == finished
+
+
 def test_half_of_28_000_offsets_finished_at_random_does_not_fit_and_says_so_by_its_length():
-    finished = half_at_random(0, 28_000, 1)
+    finished = at_random(0, 28_000, 0.5, 1)
 
     assert len(encode("w", 0, 0, finished)) > LIMIT
 
@@ -196,6 +204,7 @@ HEAD = b"\1w" + bytes(8)
         (b"\0\1\xff" + bytes(8), "UTF-8"),
         (b"\0" + HEAD + b"\5", "inside a run"),
         (b"\0" + HEAD + b"\5\x80", "inside a run"),
+        (b"\0" + HEAD + b"\5\5\x80", "inside a run"),
         (b"\0" + HEAD + b"\x80" * 10, "largest possible"),
         (b"\0" + HEAD + b"\0" + b"\xff" * 8 + b"\x7f", "largest possible"),
         (b"\2" + HEAD + b"\xff\xff", "cannot be inflated"),

@@ -8,7 +8,6 @@ from typing import NoReturn
 
 import click
 
-from importlib.metadata import version
 from headrace.cli.exits import Exit
 
 VERBS: Mapping[str, str] = {
@@ -49,12 +48,27 @@ class LazyVerbs(click.Group):
     epilog="Exit codes: 0 ok, 1 failure, 2 bad pipeline file or arguments, 3 broker unreachable, "
     "4 model server unreachable, 130 interrupted.",
 )
-@click.version_option(version("headrace"), prog_name="headrace")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda ctx, _, value: _show_version(ctx) if value else None,
+    help="Show the version and exit.",
+)
 def headrace() -> None:
     """Kafka streams through models and back to Kafka, exactly once.
 
     FILE is a pipeline everywhere: FILE.yaml, or module.py:pipeline.
     """
+
+
+def _show_version(ctx: click.Context) -> None:
+    # It takes 40 ms to import, which every other call would pay.
+    from importlib.metadata import version
+
+    print(f"headrace {version('headrace')}")
+    ctx.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from headrace.cli.exits import Exit, exit_for
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, SpecError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -63,6 +63,10 @@ class Verb(click.Command):
             code = super().invoke(ctx)
         except BrokenPipeError:
             raise
+        except BaseExceptionGroup as group:
+            error = _first_known(group)
+            report(error, with_traceback=ctx.meta.get(_VERBOSE, False))
+            code = exit_for(error)
         except (HeadraceError, KeyboardInterrupt, OSError) as error:
             report(error, with_traceback=ctx.meta.get(_VERBOSE, False))
             code = exit_for(error)
@@ -83,9 +87,21 @@ def report(error: BaseException, *, with_traceback: bool = False) -> None:
         click.echo("interrupted", err=True)
         return
     first, *causes = _causes(error)
-    click.echo(f"error: {first}", err=True)
+    # A problem of the pipeline file begins with its place, which editors jump to.
+    click.echo(first if isinstance(error, SpecError) else f"error: {first}", err=True)
     for cause in causes:
         click.echo(f"  because: {cause}", err=True)
+
+
+def _first_known(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return what ended a task group, if it is an error of ours; its siblings follow from it."""
+    known, _ = group.split((HeadraceError, KeyboardInterrupt, OSError))
+    if known is None:
+        raise group
+    first: BaseException = known
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first
 
 
 def _remember_verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:

@@ -68,6 +68,18 @@ def load_topology(file: str, bootstrap: str | None = None) -> Topology:
     return replace(topology, bootstrap_servers=resolved(topology.bootstrap_servers))
 
 
+def load_reachable(file: str, bootstrap: str | None = None) -> Topology:
+    """Return the compiled pipeline once its Kafka answers.
+
+    Raises:
+        SpecError: The pipeline has errors.
+        BrokerUnavailableError: No broker answers within 10 s.
+    """
+    topology = load_topology(file, bootstrap)
+    await_broker(connection_of(topology))
+    return topology
+
+
 def resolved(bootstrap: str) -> str:
     """Return an address; for `embedded` that of the broker which runs on this machine.
 

@@ -123,7 +123,7 @@ def _crc(base: int, body: bytes) -> bytes:
 
 
 def _checked_body(text: str, base: int) -> bytes:
-    if not (text.startswith(_MAGIC) and text.isascii() and len(text) <= LIMIT):
+    if not (text.startswith(_MAGIC) and len(text) <= LIMIT):
         raise MetadataError("the committed offset carries metadata that headrace did not write")
     if not text.startswith(_PREFIX):
         raise MetadataError(f"commit metadata has the unknown version {text[1:2]!r}")

@@ -26,7 +26,7 @@ def getter(path: str, default: Any = REQUIRED) -> Getter:
         ConfigError: The path is empty or has an empty part.
     """
     steps = _steps(path)
-    name, index = steps[0]
+    name = steps[0][0]
 
     def absent() -> Any:
         if default is REQUIRED:
@@ -48,7 +48,7 @@ def getter(path: str, default: Any = REQUIRED) -> Getter:
             return absent()
         return value
 
-    return get_field if len(steps) == 1 and index is None else get
+    return get_field if len(steps) == 1 else get
 
 
 def getter_column(path: str, default: Any = REQUIRED) -> Column:

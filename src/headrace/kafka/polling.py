@@ -4,26 +4,18 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message
 from confluent_kafka import TopicPartition as ClientPartition
 
 from headrace.core.records import Record, TopicPartition
-from headrace.errors import BrokerError, HeadraceError, OffsetOutOfRangeError
 from headrace.kafka.handover import Handover
 from headrace.kafka.membership import group_token
 from headrace.kafka.rebalances import Positions, Rebalances
-from headrace.kafka.translate import (
-    ALL_BROKERS_DOWN,
-    MISSING,
-    NOT_STARTED,
-    PARTITION_EOF,
-    refuses,
-    translated,
-)
+from headrace.kafka.translate import NOT_STARTED, translated
+from headrace.kafka.trouble import SLOW_S, Trouble
 from headrace.ports import Assignment, Fetched
 
 LOGGER = logging.getLogger("headrace.kafka")
@@ -34,7 +26,6 @@ _OVERFLOW = 50
 _POLL_S = 0.05
 _FULL_TURN_S = 0.1
 _POSITIONS_EVERY_S = 1.0
-_SLOW_S = 1.0
 _REACHABLE_WITHIN_S = 10.0
 _WAKE_WITHIN_S = 0.5
 _SEEK_TRIES = 50
@@ -70,6 +61,7 @@ class Poller:
         self._is_incremental = is_incremental
         self._handover = handover
         self._rebalances = rebalances
+        self._trouble = Trouble(handover, topics)
         self._commands: deque[Callable[[], None]] = deque()
         self._is_stopping = False
         self._epoch = 0
@@ -82,8 +74,6 @@ class Poller:
         self._halted: set[TopicPartition] = set()
         self._reported: dict[TopicPartition, int] = {}
         self._report_due = 0.0
-        self._is_cut_off = False
-        self._failure: HeadraceError | None = None
 
     def post(self, command: Callable[[], None]) -> None:
         """Run a command on the thread before its next poll; from any thread."""
@@ -101,7 +91,7 @@ class Poller:
             BrokerError: Kafka does not let this client in.
         """
         try:
-            self._consumer = Consumer({**self._properties, "error_cb": self._on_error})
+            self._consumer = Consumer({**self._properties, "error_cb": self._trouble.on_error})
             self._require_access()
             self._consumer.subscribe(
                 self._topics,
@@ -117,10 +107,11 @@ class Poller:
         try:
             while not self._is_stopping:
                 started = time.monotonic()
-                with self._reporting("polling"):
+                with self._trouble.ends("polling"):
                     self._turn()
-                if time.monotonic() - started > _SLOW_S:
-                    LOGGER.warning("a turn of the polling thread took more than %.0f s", _SLOW_S)
+                    self._trouble.look_for_topics(self._consumer)
+                if time.monotonic() - started > SLOW_S:
+                    LOGGER.warning("a turn of the polling thread took over %.0f s", SLOW_S)
         finally:
             # Calls on_revoke, which commits, and then leaves.
             self._consumer.close()
@@ -139,7 +130,7 @@ class Poller:
         """Begin reading a partition that was assigned without a position."""
         if partition not in self._undecided or not self._holds(epoch, partition):
             return
-        with self._reporting(f"seeking {partition} to {offset}"):
+        with self._trouble.ends(f"seeking {partition} to {offset}"):
             self._seek(ClientPartition(*partition, offset))
             # Until the seek has returned, records may come from the placeholder.
             self._undecided.discard(partition)
@@ -151,8 +142,8 @@ class Poller:
         except KafkaException:
             # A refusal looks like silence here; its reason comes with the next poll.
             self._consumer.poll(0)
-            if self._failure is not None:
-                raise self._failure from None
+            if self._trouble.failure is not None:
+                raise self._trouble.failure from None
             raise
 
     def _seek(self, to: ClientPartition) -> None:
@@ -180,14 +171,16 @@ class Poller:
             self._poll()
 
     def _poll(self) -> None:
-        epoch = self._epoch
         first = self._consumer.poll(_POLL_S)
         if first is None:
             self._report_positions()
             return
+        # Read only now: the first call may have run a rebalance and then gone on to a record of
+        # the new assignment.
+        epoch = self._epoch
         # One call for up to 500 would wait until it has them or its time is up, and every record
-        # with it. The second call may run a rebalance; the client then drops what it had queued,
-        # but knows nothing of the first record any more.
+        # with it. The second call, too, may run a rebalance; the client then drops what it had
+        # queued, but knows nothing of the first record any more.
         rest = self._consumer.consume(BATCH - 1, 0)
         if self._epoch == epoch or self._holds(epoch, self._partition(first)):
             rest.insert(0, first)
@@ -213,16 +206,20 @@ class Poller:
 
     def _deliver(self, messages: list[Message]) -> None:
         if any(map(Message.error, messages)):
-            failed = [each for each in messages if each.error() is not None]
-            messages = [each for each in messages if each.error() is None]
-            self._hand_over(messages)
-            for each in failed:
-                self._on_message_error(each)
+            self._hand_over([each for each in messages if each.error() is None])
+            for each in messages:
+                self._judge(each)
         elif messages:
+            self._trouble.heard()
             self._hand_over(messages)
 
+    def _judge(self, message: Message) -> None:
+        error, partition = message.error(), self._partition(message)
+        # The placeholder of an undecided partition may fail as it likes.
+        if error is not None and partition not in self._undecided:
+            self._trouble.on_record_error(error, partition, message.offset() or 0)
+
     def _hand_over(self, messages: list[Message]) -> None:
-        self._is_cut_off = False
         if self._undecided:
             messages = [each for each in messages if self._partition(each) not in self._undecided]
         shared = self._shared
@@ -238,7 +235,7 @@ class Poller:
             for each in messages
         ]
         # After a failure nothing is certain about positions, so nothing more is read.
-        if records and self._failure is None:
+        if records and self._trouble.failure is None:
             self._handover.put(Fetched(self._epoch, records))
 
     def _report_positions(self) -> None:
@@ -247,7 +244,7 @@ class Poller:
             return
         self._report_due = now + _POSITIONS_EVERY_S
         asked = [ClientPartition(*each) for each in self._since if each not in self._undecided]
-        with self._reporting("reading positions"):
+        with self._trouble.ends("reading positions"):
             found = {
                 self._partition_of(each.topic, each.partition): each.offset
                 for each in self._consumer.position(asked)
@@ -259,7 +256,7 @@ class Poller:
             self._reported = found
 
     def _on_assign(self, consumer: Consumer, partitions: list[ClientPartition]) -> None:
-        with self._watched("assigning partitions"):
+        with self._trouble.contained("assigning partitions"):
             self._epoch += 1
             added = [self._partition_of(each.topic, each.partition) for each in partitions]
             assignment = Assignment(self._epoch, group_token(consumer), added)
@@ -285,7 +282,7 @@ class Poller:
             self._consumer.assign(partitions)
 
     def _on_revoke(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
-        with self._watched("revoking partitions"):
+        with self._trouble.contained("revoking partitions"):
             self._epoch += 1
             going = [self._partition_of(each.topic, each.partition) for each in partitions]
             try:
@@ -323,7 +320,7 @@ class Poller:
         wanted = self._wanted_halted()
         halt = wanted - self._halted
         go = (self._halted - wanted) & self._since.keys()
-        with self._reporting("pausing or resuming"):
+        with self._trouble.ends("pausing or resuming"):
             if halt:
                 self._consumer.pause([ClientPartition(*each) for each in halt])
             if go:
@@ -345,73 +342,3 @@ class Poller:
 
     def _partition_of(self, topic: str, partition: int) -> TopicPartition:
         return self._shared.setdefault((topic, partition), TopicPartition(topic, partition))
-
-    def _on_message_error(self, message: Message) -> None:
-        error = message.error()
-        if error is None or error.code() == PARTITION_EOF:
-            return
-        failure = translated(error, f"reading {message.topic() or ', '.join(self._topics)}")
-        if isinstance(failure, OffsetOutOfRangeError):
-            self._on_out_of_range(message)
-        elif error.code() in MISSING:
-            self._on_missing(message.topic())
-        elif refuses(error) or error.fatal():
-            self._fail(failure)
-        else:
-            LOGGER.warning("%s", failure)
-
-    def _on_out_of_range(self, message: Message) -> None:
-        partition = self._partition(message)
-        # A placeholder is no loss.
-        if partition in self._since and partition not in self._undecided:
-            self._fail(
-                OffsetOutOfRangeError(
-                    f"{partition} no longer has offset {message.offset()}, the next one to read: "
-                    "records were deleted before they were processed"
-                )
-            )
-
-    def _on_missing(self, topic: str | None) -> None:
-        # Said also while a new topic is still spreading through the cluster, and said once.
-        with self._reporting("looking for topics"):
-            known = self._consumer.list_topics(timeout=_REACHABLE_WITHIN_S).topics
-            missing = [each for each in ([topic] if topic else self._topics) if each not in known]
-            if missing:
-                self._fail(BrokerError(f"topics do not exist: {', '.join(missing)}"))
-
-    def _on_error(self, error: KafkaError) -> None:
-        failure = translated(error, "talking to Kafka")
-        if refuses(error) or error.fatal():
-            self._fail(failure)
-        elif error.code() == ALL_BROKERS_DOWN:
-            if not self._is_cut_off:
-                LOGGER.warning("no broker answers; waiting for one")
-            self._is_cut_off = True
-        else:
-            LOGGER.info("%s", failure)
-
-    def _fail(self, failure: HeadraceError) -> None:
-        self._failure = self._failure or failure
-        self._handover.fail(failure)
-
-    @contextmanager
-    def _reporting(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except KafkaException as error:
-            self._fail(translated(error, doing))
-
-    @contextmanager
-    def _watched(self, doing: str) -> Iterator[None]:
-        """Keep every exception from the client, which would end the poll with it."""
-        started = time.monotonic()
-        try:
-            yield
-        except KafkaException as error:
-            self._fail(translated(error, doing))
-        except Exception as error:
-            LOGGER.exception("failed while %s", doing)
-            self._fail(HeadraceError(f"failed while {doing}: {error!r}"))
-        seconds = time.monotonic() - started
-        if seconds > _SLOW_S:
-            LOGGER.warning("%s took %.1f s", doing, seconds)

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as ClientPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from headrace.core.records import Record, TopicPartition
 from headrace.errors import BrokerError, BrokerUnavailableError, MissingTopicsError
@@ -83,11 +83,15 @@ class CommittedReader:
                 raise translated(error, f"reading {place}")
         return records
 
-    def to_end(self, ends: Mapping[TopicPartition, int]) -> Iterator[Record]:
-        """Yield every record below the given ends.
+    def to_end(
+        self, ends: Mapping[TopicPartition, int], within_s: float = ANSWER_WITHIN_S
+    ) -> Iterator[Record]:
+        """Yield every committed record below the given ends.
+
+        Where a transaction is open below an end, its end is waited for.
 
         Raises:
-            BrokerUnavailableError: Nothing came for 10 s.
+            BrokerUnavailableError: Nothing came for `within_s`.
         """
         heard = time.monotonic()
         while not all(self._ended.get(each, -1) >= ends[each] for each in self._starts):
@@ -95,7 +99,7 @@ class CommittedReader:
             records = self.poll()
             if records or self._ended != before:
                 heard = time.monotonic()
-            elif time.monotonic() - heard > ANSWER_WITHIN_S:
+            elif time.monotonic() - heard > within_s:
                 raise BrokerUnavailableError("no answer from Kafka while reading to the end")
             yield from (each for each in records if each.offset < ends[each.partition])
 
@@ -146,23 +150,26 @@ def existing_partitions(connection: Mapping[str, Any], topic: str) -> Sequence[T
 
 
 def log_bounds(
-    connection: Mapping[str, Any], partitions: Sequence[TopicPartition]
+    connection: Mapping[str, Any],
+    partitions: Sequence[TopicPartition],
+    *,
+    is_committed: bool = True,
 ) -> Mapping[TopicPartition, tuple[int, int]]:
-    """Return first offset and the committed end of every partition's log.
+    """Return first offset and end of every partition's log.
+
+    The end is the first offset of an open transaction, unless `is_committed` is False.
 
     Raises:
         BrokerError: Kafka refuses, or no broker answers.
     """
-    from confluent_kafka import IsolationLevel
-    from confluent_kafka.admin import OffsetSpec
-
+    level = IsolationLevel.READ_COMMITTED if is_committed else IsolationLevel.READ_UNCOMMITTED
     client = AdminClient(dict(connection))
     sides = []
     try:
         for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):
             answers = client.list_offsets(
                 {ClientPartition(*each): spec for each in partitions},
-                isolation_level=IsolationLevel.READ_COMMITTED,
+                isolation_level=level,
                 request_timeout=ANSWER_WITHIN_S,
             )
             sides.append(

@@ -55,7 +55,7 @@ ACCESS = {
 }
 """What to check when Kafka refuses a client."""
 
-_OUT_OF_RANGE = frozenset({KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET})
+OUT_OF_RANGE = frozenset({KafkaError.OFFSETOUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET})
 MISSING = frozenset(
     {
         KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -86,7 +86,7 @@ def translated(error: KafkaError | KafkaException, doing: str) -> BrokerError:
         return FencedError(f"another producer took over while {doing} ({said})")
     if code in ACCESS:
         return BrokerError(f"Kafka refused this client while {doing}: {ACCESS[code]} ({said})")
-    if code in _OUT_OF_RANGE:
+    if code in OUT_OF_RANGE:
         return OffsetOutOfRangeError(f"offset out of range while {doing} ({said})")
     if code == KafkaError.UNSTABLE_OFFSET_COMMIT:
         return UnstableOffsetsError(f"an open transaction holds offsets while {doing}")

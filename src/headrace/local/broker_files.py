@@ -1,7 +1,5 @@
 """The files a single KRaft broker starts from."""
 
-import base64
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,8 +64,3 @@ def write_files(folder: Path, properties: Mapping[str, str]) -> tuple[Path, Path
     settings.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
     logging.write_text(_LOGGING)
     return settings, logging
-
-
-def new_cluster_id() -> str:
-    """Return a random cluster id in Kafka's own spelling."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

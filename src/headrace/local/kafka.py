@@ -9,7 +9,6 @@ Every call blocks; from asyncio use `asyncio.to_thread`.
 """
 
 import os
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,13 +19,14 @@ from confluent_kafka.admin import AdminClient
 
 from headrace.errors import LocalError, PortInUseError
 from headrace.local import broker_record
-from headrace.local.broker_files import broker_properties, new_cluster_id, write_files
+from headrace.local.broker_files import broker_properties, write_files
 from headrace.local.java import find_java
 from headrace.local.kafka_jars import kafka_jars
 from headrace.local.paths import locked, runtime_dir
 from headrace.local.ports import accepts, free_port, is_free
 from headrace.local.process import Child, signal_name, tail
 from headrace.local.scratch import ScratchDir
+from headrace.local.storage import format_storage, is_formatted
 
 USUAL_PORT = 9092
 _READY_WITHIN_S = 60.0
@@ -188,22 +188,12 @@ class EmbeddedKafka:
             "-cp",
             os.pathsep.join(map(str, jars)),
         ]
-        if not (log_dir / "meta.properties").exists():
-            self._format(java, settings)
+        if not is_formatted(log_dir):
+            format_storage([java[0], *_SHORT_JVM, *java[1:]], settings, log_dir)
         run = [*_JVM, f"-Xmx{self._max_heap}", *java[1:], "kafka.Kafka", str(settings)]
         with self.log_path.open("ab") as log:
             self._child = Child([java[0], *run], output=log)
         self._await_ready(self._child)
-
-    def _format(self, java: list[str], settings: Path) -> None:
-        # One word, because an id may begin with a dash.
-        cluster = f"--cluster-id={new_cluster_id()}"
-        tool = ["kafka.tools.StorageTool", "format", cluster, "-c", str(settings)]
-        done = subprocess.run(
-            [java[0], *_SHORT_JVM, *java[1:], *tool], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise LocalError(f"the storage of Kafka could not be formatted:\n{done.stderr}")
 
     def _await_ready(self, child: Child) -> None:
         deadline = time.monotonic() + _READY_WITHIN_S

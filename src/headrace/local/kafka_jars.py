@@ -1,11 +1,13 @@
-"""The jars of Apache Kafka: resolved once from Maven Central, then read from the cache."""
+"""The jars of Apache Kafka: fetched once from Maven Central, then read from the cache."""
 
+import hashlib
 import os
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,15 @@ ENDPOINT = (
 )
 _CENTRAL = "https://repo.maven.apache.org/maven2"
 _DOWNLOADS = 8
+_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class LockedJar:
+    """A jar as the lock file names it: Maven coordinate and SHA-256 in hex."""
+
+    coordinate: str
+    sha256: str
 
 
 def kafka_jars(progress: Callable[[str], None] = lambda _: None) -> list[Path]:
@@ -27,7 +38,7 @@ def kafka_jars(progress: Callable[[str], None] = lambda _: None) -> list[Path]:
 
     `KAFKA_HOME` wins if it is set. Otherwise the jars of Kafka 4.3.1 come from the cache;
     the first call fills it from Maven Central (43 MB), or from the mirror that
-    `HEADRACE_MAVEN_REPOSITORY` names.
+    `HEADRACE_MAVEN_REPOSITORY` names, and checks every jar against the lock file.
 
     Args:
         progress: Receives a line of text before each slow step.
@@ -45,6 +56,28 @@ def kafka_jars(progress: Callable[[str], None] = lambda _: None) -> list[Path]:
     return _listed(folder)
 
 
+def locked_jars() -> list[LockedJar]:
+    """Return the jars that the lock file names."""
+    text = (files("headrace.local") / "kafka_jars.lock").read_text()
+    lines = [line.split() for line in text.splitlines() if not line.startswith("#")]
+    return [LockedJar(coordinate, digest) for coordinate, digest in lines]
+
+
+def resolved_coordinates(repository: Path) -> list[str]:
+    """Ask Maven Central what `ENDPOINT` needs now; the lock file is made from this.
+
+    Args:
+        repository: Folder for what is downloaded on the way.
+    """
+    from jgo.parse import Endpoint
+
+    maven = _maven(repository)
+    wanted = [maven.create_dependency(each) for each in Endpoint.parse(ENDPOINT).coordinates]
+    inputs, transitive = maven.resolver.resolve(wanted)
+    needed = [*inputs, *(each for each in transitive if each.scope in ("compile", "runtime"))]
+    return sorted(f"{each.groupId}:{each.artifactId}:{each.version}" for each in needed)
+
+
 def _listed(folder: Path) -> list[Path]:
     jars = sorted(folder.glob("*.jar"))
     if not jars:
@@ -53,44 +86,36 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _fill(folder: Path, progress: Callable[[str], None]) -> None:
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="resolving-") as scratch:
+    progress(f"downloading Apache Kafka {KAFKA_VERSION} (43 MB, once)")
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="downloading-") as scratch:
         complete = Path(scratch) / "jars"
         complete.mkdir()
-        for jar in _downloaded(Path(scratch) / "repository", progress):
+        for jar in _downloaded(Path(scratch) / "repository"):
             shutil.move(jar, complete / jar.name)
         # Renamed as a whole, so that an interrupted download never looks like a full cache.
         complete.rename(folder)
 
 
-def _downloaded(repository: Path, progress: Callable[[str], None]) -> list[Path]:
+def _downloaded(repository: Path) -> list[Path]:
+    maven = _maven(repository)
+
+    def fetch(jar: LockedJar) -> Path:
+        path = Path(maven.create_dependency(jar.coordinate).artifact.resolve())
+        if hashlib.sha256(path.read_bytes()).hexdigest() != jar.sha256:
+            raise LocalError(f"{jar.coordinate} is not the jar that the lock file names")
+        return path
+
     try:
-        artifacts = _resolved(repository, progress)
-        progress(f"downloading {len(artifacts)} jars of Apache Kafka {KAFKA_VERSION}")
         with ThreadPoolExecutor(_DOWNLOADS) as pool:
-            jars = [Path(jar) for jar in pool.map(lambda each: each.resolve(), artifacts)]
-    except (OSError, RuntimeError, ValueError) as error:
+            return list(pool.map(fetch, locked_jars()))
+    except (OSError, RuntimeError) as error:
         raise LocalError(f"the jars of Kafka could not be downloaded: {error}") from error
-    _check(jars)
-    return jars
 
 
-def _resolved(repository: Path, progress: Callable[[str], None]) -> list[Any]:
-    # jgo's own `build` would also fetch a JDK to look at the jars; resolving needs none.
+def _maven(repository: Path) -> Any:
+    # jgo's own `build` would also fetch a JDK to look at the jars; downloading needs none.
     from jgo.maven import MavenContext
-    from jgo.parse import Endpoint
 
     central = os.environ.get("HEADRACE_MAVEN_REPOSITORY", _CENTRAL).rstrip("/")
-    progress(f"resolving the jars of Apache Kafka {KAFKA_VERSION} (once)")
-    maven = MavenContext(repo_cache=repository, remote_repos={"central": central}, timeout=60)
-    wanted = [maven.create_dependency(each) for each in Endpoint.parse(ENDPOINT).coordinates]
-    inputs, transitive = maven.resolver.resolve(wanted)
-    needed = [each for each in transitive if each.scope in ("compile", "runtime")]
-    return [each.artifact for each in [*inputs, *needed]]
-
-
-def _check(jars: list[Path]) -> None:
-    damaged = [jar.name for jar in jars if not zipfile.is_zipfile(jar)]
-    if damaged:
-        raise LocalError(f"damaged downloads: {', '.join(damaged)}; try again")
-    if f"kafka-clients-{KAFKA_VERSION}.jar" not in {jar.name for jar in jars}:
-        raise LocalError(f"the resolver did not choose kafka-clients {KAFKA_VERSION}")
+    remotes = {"central": central}
+    return MavenContext(repo_cache=repository, remote_repos=remotes, timeout=_TIMEOUT_S)

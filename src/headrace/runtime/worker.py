@@ -18,13 +18,21 @@ from headrace.core.lifecycle import Lifecycle, Phase
 from headrace.core.records import Record, TopicPartition
 from headrace.core.topology import Stage
 from headrace.errors import BrokerUnavailableError
-from headrace.ports import Fetched, GroupView, InferenceClient, RecordSource, TransactionSink
+from headrace.ports import (
+    Fetched,
+    GroupView,
+    InferenceClient,
+    RecordSource,
+    StageStatus,
+    TransactionSink,
+)
 from headrace.runtime.assignments import Assignments
 from headrace.runtime.committer import Committer, Pace
 from headrace.runtime.dispatcher import Dispatcher
 from headrace.runtime.executor import Executor, Work
 from headrace.runtime.outputs import Outputs, TopicFacts
 from headrace.runtime.stats import StageStats
+from headrace.runtime.status import snapshot
 
 log = logging.getLogger("headrace.worker")
 
@@ -113,10 +121,24 @@ class Worker:
         """Finish calls under way, commit, leave the group and return from `run`."""
         self._drain.set()
 
-    @property
-    def in_flight(self) -> int:
-        """Records taken and not durable."""
-        return sum(ledger.in_flight for ledger in self.assignments.owned)
+    def status(self) -> StageStatus:
+        """Return a snapshot."""
+        stage = self.stage
+        names = (
+            stage.pipeline,
+            stage.name,
+            stage.step.name,
+            stage.step.model.name,
+            self._settings.slot,
+        )
+        return snapshot(
+            names,
+            self.lifecycle.phase,
+            self.stats,
+            self.assignments,
+            self.dispatcher,
+            asyncio.get_running_loop().time(),
+        )
 
     async def run(self) -> None:
         """Run until drained.

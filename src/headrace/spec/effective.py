@@ -1,5 +1,7 @@
 """What a step and a model really use once defaults and servers are filled in."""
 
+from typing import Any
+
 from headrace.spec.connections import ServerSpec, Spec
 from headrace.spec.lint import Report
 from headrace.spec.models import BatchSpec, ModelSpec, PipelineSpec, RetrySpec, StepSpec
@@ -33,8 +35,7 @@ def retry_of(step: StepSpec, spec: PipelineSpec) -> RetrySpec:
 def check_effective(spec: PipelineSpec, report: Report) -> None:
     """Report settings that only clash once they stand together."""
     for name, model in spec.models.items():
-        if model.server is None or model.server in spec.servers:
-            _check_server(name, server_of(model, spec), report)
+        _check_server(name, server_of(model, spec), report)
     for name, step in spec.steps.items():
         retry = retry_of(step, spec)
         if retry.first_delay > retry.max_delay:
@@ -69,7 +70,7 @@ def _check_order(spec: PipelineSpec, report: Report) -> None:
             report.add("N060", ("sinks", topic, "key"), text, hint)
 
 
-def _said(spec: Spec, without: frozenset[str] = frozenset()) -> dict[str, object]:
+def _said(spec: Spec, without: frozenset[str] = frozenset()) -> dict[str, Any]:
     """Return the fields that are not left to somebody else."""
     values = {name: getattr(spec, name) for name in type(spec).model_fields if name not in without}
     return {name: value for name, value in values.items() if value is not None}

@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
-from headrace.errors import SpecError
+from headrace.errors import InvariantError, SpecError
 from headrace.spec.composer import compose
 from headrace.spec.effective import check_effective
 from headrace.spec.lint import Lines, Lint, Report, did_you_mean, has_errors, listing
@@ -143,7 +143,7 @@ def _execute(file: File) -> ModuleType:
     name = f"headrace_pipeline_{file.stem}"
     place = importlib.util.spec_from_file_location(name, file)
     if place is None or place.loader is None:
-        raise ImportError(f"{file} is not a Python file")
+        raise InvariantError(f"{file} has no import loader")
     module = importlib.util.module_from_spec(place)
     # Dataclasses and pickle look their module up by name.
     sys.modules[name] = module

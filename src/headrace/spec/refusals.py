@@ -138,8 +138,8 @@ def _show(value: object) -> str:
         return f", not '{value[:40]}'"
     if value is None or isinstance(value, int | float):
         return f", not {json.dumps(value)[:40]}"
-    kinds = {dict: "mapping", list: "list"}
-    return f", not a {kinds.get(type(value), type(value).__name__)}"
+    name = type(value).__name__
+    return f", not a {'mapping' if name == 'dict' else name}"
 
 
 def spec_at(path: Path) -> type[Spec]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from headrace.spec.lint import Path, Report, did_you_mean
 
 _VARIABLE = re.compile(
-    r"\$\$(?=\{)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|(?P<broken>\$\{)"
+    r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|(?P<broken>\$\{)"
 )
 
 

@@ -133,8 +133,9 @@ def in_turn(behaviours: Sequence[Behaviour | Model]) -> Model:
 class OipServer:
     """A gRPC model server on a free port of 127.0.0.1, whose model is a Python callable.
 
-    Calls are recorded in `requests`; `call_cancelled` is set once a caller gave up. Connections pass through a forwarder, so that they can be
-    cut like a real network's; `direct_url` leaves it out.
+    Calls are recorded in `requests`; `call_cancelled` is set once a caller gave up. Connections
+    pass through a forwarder, so that they can be cut like a real network's; `direct_url` leaves
+    it out.
 
     Args:
         model: What to do with a request; it may be replaced at any time.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 
 class SimulatedCrash(asyncio.CancelledError):
@@ -21,12 +22,13 @@ class SimulatedProcess:
     def __init__(self, slot: str) -> None:
         self.slot = slot
         self.is_dead = False
-        self._tasks: list[asyncio.Task[object]] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._on_crash: list[Callable[[], None]] = []
 
-    def owns(self, task: "asyncio.Task[object]") -> None:
+    def owns(self, task: asyncio.Task[Any]) -> None:
         """Let a task die with this process."""
-        self._tasks.append(task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def on_crash(self, callback: Callable[[], None]) -> None:
         """Have the outside world react to the death of this process."""
@@ -48,5 +50,5 @@ class SimulatedProcess:
         self.is_dead = True
         for callback in self._on_crash:
             callback()
-        for task in self._tasks:
+        for task in list(self._tasks):
             task.cancel()

@@ -1,7 +1,9 @@
 """A transactional producer of the simulated broker, with everything that can go wrong."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 
 from headrace.errors import (
     FencedError,
@@ -19,13 +21,17 @@ from headrace.testing.transactions import RefusedError
 class SimulatedSink:
     """A `TransactionSink` on a `SimulatedBroker`.
 
+    Cancelling a call does not stop it; the next one waits for it.
+
     Args:
         broker: The cluster.
         process: Whose client this is.
         group: Consumer group whose offsets are committed.
         transactional_id: The id to take over; `<group>.<slot>` by default.
-        reuses_producer: Whether to go on with the same producer after an indefinite end: what
-            no adapter may do, for tests that show why.
+
+    Attributes:
+        is_careless: Whether it does what an adapter must refuse, for tests that show why: go on
+            with the same producer after an indefinite end, commit without a membership.
     """
 
     def __init__(
@@ -35,17 +41,49 @@ class SimulatedSink:
         group: str,
         *,
         transactional_id: str | None = None,
-        reuses_producer: bool = False,
     ) -> None:
+        self.is_careless = False
         self._broker = broker
         self._process = process
         self._group = broker.group(group)
         self._id = transactional_id or f"{group}.{process.slot}"
-        self._reuses_producer = reuses_producer
         self._epoch: int | None = None
+        self._running: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Take over the transactional id."""
+        await self._uncut(self._open)
+
+    async def commit(self, transaction: Transaction) -> None:
+        """Write and commit, all or nothing; after any error but an abort `open` comes first."""
+        if transaction.commits and not (transaction.token.is_member or self.is_careless):
+            raise InvariantError("a transaction without a group membership would not be fenced")
+        await self._uncut(lambda: self._attempt(transaction))
+
+    async def close(self) -> None:
+        """Let go of the producer; a transaction that is open stays open."""
+        await self._uncut(self._drop)
+
+    async def _uncut(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a call to its end whatever becomes of the caller, one after the other."""
+        self._process.check()
+        while self._running is not None and not self._running.done():
+            await asyncio.wait({self._running})
+        name = f"{self._process.slot}: produce"
+        self._running = asyncio.create_task(call(), name=name)
+        self._running.add_done_callback(_retrieved)
+        self._process.owns(self._running)
+        try:
+            await asyncio.shield(self._running)
+        except asyncio.CancelledError:
+            self._process.check()
+            raise
+
+    async def _drop(self) -> None:
+        self._process.check()
+        self._epoch = None
+
+    async def _open(self) -> None:
         self._epoch = None
         await self._broker.ask("open", self._process)
         timeout_s = self._broker.settings.transaction_timeout_s
@@ -55,25 +93,28 @@ class SimulatedSink:
             raise FencedError(f"another producer took over transactional id {self._id!r}")
         self._epoch = epoch
 
-    async def commit(self, transaction: Transaction) -> None:
-        """Write and commit, all or nothing."""
-        epoch = self._epoch
+    async def _attempt(self, transaction: Transaction) -> None:
+        epoch, now = self._epoch, asyncio.get_running_loop().time
         if epoch is None:
-            raise InvariantError("a transaction without an open producer")
-        if not transaction.outgoing and not transaction.commits:
-            return
+            raise TransactionIndefiniteError("the producer has to be opened first")
+        begun = now()
         try:
-            await self._write(transaction, epoch)
-            await self._add_offsets(transaction, epoch)
-            await self._commit(epoch)
+            await self._run(transaction, epoch)
         except RefusedError as refused:
             await self._abort(epoch)
             raise TransactionAbortedError(str(refused)) from refused
+        except FencedError as fenced:
+            self._epoch = None
+            # The coordinator fences, too, whom it has timed out.
+            if now() - begun >= self._broker.settings.transaction_timeout_s:
+                raise TransactionIndefiniteError("it may have timed out") from fenced
+            raise
 
-    async def close(self) -> None:
-        """Let go of the producer; a transaction that is open stays open."""
-        self._process.check()
-        self._epoch = None
+    async def _run(self, transaction: Transaction, epoch: int) -> None:
+        await self._write(transaction, epoch)
+        await self._add_offsets(transaction, epoch)
+        if transaction.outgoing or transaction.commits:
+            await self._commit(epoch)
 
     async def _write(self, transaction: Transaction, epoch: int) -> None:
         """Write in two requests, so that a crash can come between them."""
@@ -128,8 +169,14 @@ class SimulatedSink:
         asyncio.get_running_loop().call_later(delay, arrive)
 
     async def _give_up(self, what: str, after_s: float) -> None:
-        if not self._reuses_producer:
+        if not self.is_careless:
             self._epoch = None
         await asyncio.sleep(after_s)
         self._process.check()
         raise TransactionIndefiniteError(f"no answer to the {what} of {self._id!r}")
+
+
+def _retrieved(task: asyncio.Task[None]) -> None:
+    """Keep asyncio from reporting the error of a call whose caller is gone."""
+    if not task.cancelled():
+        task.exception()

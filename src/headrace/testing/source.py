@@ -1,10 +1,12 @@
 """A consumer of the simulated broker, behaving as the Kafka adapter's poll thread does."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
 from headrace.core.records import Record, TopicPartition
-from headrace.errors import OffsetOutOfRangeError
+from headrace.errors import InvariantError, OffsetOutOfRangeError
 from headrace.ports import Assignment, AssignmentListener, Fetched, GroupToken
 from headrace.testing.broker import SimulatedBroker
 from headrace.testing.hazards import ZOMBIE
@@ -13,8 +15,11 @@ from headrace.testing.membership import NO_MEMBER, Member
 from headrace.testing.processes import SimulatedProcess
 from headrace.testing.transactions import RefusedError
 
-REVOKE_BOUND_S = 3.0
+REVOKED_BOUND_S = 3.0
+ASSIGNED_BOUND_S = 8.0
 _MOST_RECORDS = 500
+_Answer = TypeVar("_Answer")
+_Call: TypeAlias = Callable[[], Coroutine[Any, Any, _Answer]]
 _SLOWEST_ZOMBIE_S = 8.0
 
 
@@ -22,8 +27,8 @@ class SimulatedSource:
     """A `RecordSource` on a `SimulatedBroker`.
 
     Rebalances run in a task of their own, whether `fetch` is called or not. What `fetch` returns
-    may be of an epoch that ended on the way. A listener that needs longer than `REVOKE_BOUND_S`
-    for `revoked` goes on, but is no longer waited for.
+    may be of an epoch that ended on the way. A listener that needs longer than 3 s for `revoked`
+    or 8 s for `assigned` goes on, but is no longer waited for; its next call waits for it.
 
     Args:
         broker: The cluster.
@@ -58,6 +63,8 @@ class SimulatedSource:
         self._woken: asyncio.Future[None] | None = None
         self._serving: asyncio.Task[None] | None = None
         self._is_closing = False
+        self._failure: InvariantError | None = None
+        self._turn = asyncio.Lock()
         process.on_crash(self._die)
 
     async def start(self, listener: AssignmentListener) -> None:
@@ -65,11 +72,10 @@ class SimulatedSource:
         await self._broker.ask("start", self._process)
         name = f"{self._process.slot}: rebalances"
         self._serving = asyncio.create_task(self._serve(listener), name=name)
-        self._serving.add_done_callback(lambda _: self.wake())
         self._process.owns(self._serving)
 
     async def fetch(self) -> Fetched:
-        """Wait for records, or for the end of a partition's log to be reached anew."""
+        """Wait for records, or for a position at a log's end that was not reported yet."""
         while True:
             self._process.check()
             self._raise_failure()
@@ -110,7 +116,6 @@ class SimulatedSource:
                 self._group.leave(self._member)
             self._member.tell()
         await asyncio.wait({self._serving})
-        self._raise_failure()
 
     def wake(self) -> None:
         """Let a waiting `fetch` look again."""
@@ -184,9 +189,15 @@ class SimulatedSource:
         self._owned = list(member.partitions)
         token = GroupToken(member.member_id, generation, member.member_id)
         assignment = Assignment(self._epoch, token, tuple(self._owned))
-        offsets = await listener.assigned(assignment)
-        for partition in self._owned:
-            offset = offsets[partition]
+        asked = self._tell(partial(listener.assigned, assignment), "assigned")
+        asked.add_done_callback(partial(self._resume, self._epoch))
+        await asyncio.wait({asked}, timeout=ASSIGNED_BOUND_S)
+
+    def _resume(self, epoch: int, asked: asyncio.Task[Mapping[TopicPartition, int | None]]) -> None:
+        """Read where the listener said, if its answer still counts."""
+        if asked.cancelled() or asked.exception() is not None or epoch != self._epoch:
+            return
+        for partition, offset in asked.result().items():
             if offset is not None:
                 self._read_from(partition, offset)
         self.wake()
@@ -197,21 +208,35 @@ class SimulatedSource:
         except RefusedError:
             return  # The topic was deleted; the rebalance that takes it away is on its way.
         self._logs[partition] = log
-        self._positions[partition] = offset
+        self._positions[partition] = self._reported[partition] = offset
         log.readers[self] = None
 
     async def _revoke(self, listener: AssignmentListener) -> None:
         owned, self._owned = self._owned, []
         self._stop_reading()
-        if not owned:
-            return
-        self._epoch += 1
-        name = f"{self._process.slot}: revoked"
-        telling = asyncio.create_task(listener.revoked(self._epoch, owned), name=name)
-        self._process.owns(telling)
-        await asyncio.wait({telling}, timeout=REVOKE_BOUND_S)
-        if telling.done():
-            telling.result()
+        if owned:
+            self._epoch += 1
+            told = self._tell(partial(listener.revoked, self._epoch, owned), "revoked")
+            await asyncio.wait({told}, timeout=REVOKED_BOUND_S)
+
+    def _tell(self, call: _Call[_Answer], what: str) -> asyncio.Task[_Answer]:
+        """Call the listener after all earlier calls of it are through."""
+        name = f"{self._process.slot}: {what}"
+        task = asyncio.create_task(self._in_turn(call), name=name)
+        task.add_done_callback(self._blame)
+        self._process.owns(task)
+        return task
+
+    async def _in_turn(self, call: _Call[_Answer]) -> _Answer:
+        async with self._turn:
+            return await call()
+
+    def _blame(self, told: asyncio.Task[Any]) -> None:
+        error = None if told.cancelled() else told.exception()
+        if error is not None:
+            self._failure = InvariantError(f"{told.get_name()} raised {error!r} in a rebalance")
+            self._failure.__cause__ = error
+            self.wake()
 
     def _stop_reading(self) -> None:
         for log in self._logs.values():
@@ -241,8 +266,5 @@ class SimulatedSource:
             asyncio.get_running_loop().call_later(missed_after, self._group.leave, self._member)
 
     def _raise_failure(self) -> None:
-        serving = self._serving
-        if serving is not None and serving.done() and not serving.cancelled():
-            error = serving.exception()
-            if error is not None:
-                raise error
+        if self._failure is not None:
+            raise self._failure

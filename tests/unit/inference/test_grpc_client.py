@@ -22,6 +22,7 @@ from headrace.errors import (
 )
 from headrace.inference.grpc_client import GrpcClient
 from headrace.inference.metadata import ModelMetadata, TensorMetadata
+from headrace.testing import oip_server
 from headrace.testing.oip_server import (
     Answer,
     Cut,
@@ -90,9 +91,9 @@ async def test_a_request_says_what_the_pipeline_says():
     assert prediction.columns == [["A", "B"], ["A", "B"]]
 
 
-async def test_token_headers_authority_and_trace_go_with_every_call():
+async def test_token_headers_and_trace_go_with_every_call():
     trace = {"traceparent": "00-1-2-01"}
-    settings = {"token": "abc", "headers": {"X-Team": "fraud"}, "authority": "up.models.example"}
+    settings = {"token": "abc", "headers": {"X-Team": "fraud"}}
     async with OipServer() as server, client_of(server, **settings) as client:
         await client.infer([["a"]], trace=trace)
 
@@ -100,6 +101,27 @@ async def test_token_headers_authority_and_trace_go_with_every_call():
     assert metadata["authorization"] == "Bearer abc"
     assert metadata["x-team"] == "fraud"
     assert metadata["traceparent"] == "00-1-2-01"
+
+
+async def test_the_authority_replaces_the_urls_host(monkeypatch):
+    seen = bytearray()
+    copy = oip_server._copy
+
+    async def listen(reader, writer):
+        class Listening:
+            async def read(self, size):
+                chunk = await reader.read(size)
+                seen.extend(chunk)
+                return chunk
+
+        await copy(Listening(), writer)
+
+    monkeypatch.setattr(oip_server, "_copy", listen)
+    async with OipServer() as server, client_of(server, authority="up.models.example") as client:
+        await client.infer([["a"]])
+
+    assert b":authority" in seen
+    assert b"up.models.example" in seen
 
 
 async def test_metadata_is_asked_for_once_however_many_calls_begin_together():
@@ -350,16 +372,22 @@ async def test_an_unreachable_replica_is_passed_over_within_the_call():
 
 async def test_a_replica_that_does_not_have_the_model_yet_is_passed_over():
     refusing = in_turn([Refuse(grpc.StatusCode.NOT_FOUND, "Model upper not found")])
-    async with OipServer(refusing) as loading, OipServer() as serving:
-        async with client_of(loading, serving) as client:
-            assert (await client.infer([["a"]])).columns == [["A"]]
+    async with (
+        OipServer(refusing) as loading,
+        OipServer() as serving,
+        client_of(loading, serving) as client,
+    ):
+        assert (await client.infer([["a"]])).columns == [["A"]]
 
 
 async def test_a_replica_that_fails_a_call_is_not_left_for_another():
-    async with OipServer(in_turn([Cut()])) as crashing, OipServer() as alive:
-        async with client_of(crashing, alive) as client:
-            with pytest.raises(InferenceFailedError):
-                await client.infer([["a"]])
+    async with (
+        OipServer(in_turn([Cut()])) as crashing,
+        OipServer() as alive,
+        client_of(crashing, alive) as client,
+    ):
+        with pytest.raises(InferenceFailedError):
+            await client.infer([["a"]])
 
     assert alive.requests == []
 
@@ -395,15 +423,18 @@ async def test_a_model_that_cannot_be_reached_is_not_ready_and_is_again_when_it_
 
         await server.come_back()
         async with asyncio.timeout(10):
-            while not await client.ready():
+            while not await client.ready():  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         assert (await client.infer([["a"]])).columns == [["A"]]
 
 
 async def test_one_ready_replica_is_enough():
-    async with OipServer(is_ready=False) as loading, OipServer() as serving:
-        async with client_of(loading, serving) as client:
-            assert await client.ready()
+    async with (
+        OipServer(is_ready=False) as loading,
+        OipServer() as serving,
+        client_of(loading, serving) as client,
+    ):
+        assert await client.ready()
 
 
 async def test_a_closed_client_refuses_calls():
@@ -438,16 +469,20 @@ def server_credentials(*, asks_for_client=False):
 
 async def test_tls_is_checked_against_the_given_ca_and_server_name():
     tls = {"ca": str(TLS / "server.pem"), "server_name": "model.test"}
-    async with OipServer(credentials=server_credentials()) as server:
-        async with client_of(server, tls=tls) as client:
-            assert (await client.infer([["a"]])).columns == [["A"]]
+    async with (
+        OipServer(credentials=server_credentials()) as server,
+        client_of(server, tls=tls) as client,
+    ):
+        assert (await client.infer([["a"]])).columns == [["A"]]
 
 
 async def test_a_server_whose_certificate_is_unknown_is_not_talked_to():
-    async with OipServer(credentials=server_credentials()) as server:
-        async with client_of(server, timeout_s=5.0) as client:
-            with pytest.raises(InferenceUnavailableError):
-                await client.infer([["a"]])
+    async with (
+        OipServer(credentials=server_credentials()) as server,
+        client_of(server, timeout_s=5.0) as client,
+    ):
+        with pytest.raises(InferenceUnavailableError):
+            await client.infer([["a"]])
 
     assert server.requests == []
 

@@ -34,9 +34,8 @@ def test_numbers_are_little_endian():
 @pytest.mark.parametrize("datatype", INTEGERS)
 def test_an_integer_at_the_edge_passes_and_one_beyond_is_refused(datatype):
     bits = 8 * struct.calcsize("<" + CODES[datatype])
-    low, high = (
-        (0, 2**bits - 1) if datatype[0] == "U" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    )
+    low = 0 if datatype[0] == "U" else -(2 ** (bits - 1))
+    high = low + 2**bits - 1
 
     raw = pack(datatype, (), [low, high])
 

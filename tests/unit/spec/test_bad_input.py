@@ -18,32 +18,114 @@ STEP = "    model: translator\n"
         (
             "{text: text}",
             "{text: {path: text, kind: x}}",
-            "8: E011 unknown field 'kind' in 'inputs.text' of step 'translate';"
-            " there is: datatype, default, parameters, path, shape",
+            (
+                "8: E011 unknown field 'kind' in 'inputs.text' of step 'translate';"
+                " there is: datatype, default, parameters, path, shape"
+            ),
         ),
-        ("sinks:", "sinkz: {}\nsinks:", "10: E011 unknown field 'sinkz' in the pipeline; did you mean 'sinks'?"),
+        (
+            "sinks:",
+            "sinkz: {}\nsinks:",
+            "10: E011 unknown field 'sinkz' in the pipeline; did you mean 'sinks'?",
+        ),
         ("    model: translator\n", "", "5: E010 step 'translate' needs 'model'"),
         ("    inputs: {text: text}\n", "", "5: E010 step 'translate' needs 'inputs'"),
-        ("{text: text}", "{}", "8: E013 'inputs' of step 'translate', not a mapping: must not be empty"),
+        (
+            "{text: text}",
+            "{}",
+            "8: E013 'inputs' of step 'translate', not a mapping: must not be empty",
+        ),
         ("sinks:\n  tweets-es: translate\n", "", "1: E010 the pipeline needs 'sinks'"),
-        ("{text: text}", "[text]", "8: E012 'inputs' of step 'translate' expects a mapping, not a list"),
-        ("{text: text}", "{text: 3}", "8: E012 'inputs.text' of step 'translate' expects a mapping, not 3"),
-        (STEP, STEP + "    strict: 7\n", "8: E012 'strict' of step 'translate' expects true or false, not 7"),
-        (STEP, STEP + "    ordering: [key]\n", "8: E013 'ordering' of step 'translate', not a list: must be 'key', 'partition' or 'none'"),
-        (STEP, STEP + "    batch: {max_size: many}\n", "8: E012 'batch.max_size' of step 'translate' expects a whole number, not 'many'"),
-        (STEP, STEP + "    batch: {max_size: true}\n", "8: E012 'batch.max_size' of step 'translate': expects a whole number"),
-        (STEP, STEP + "    batch: {max_size: 0}\n", "8: E013 'batch.max_size' of step 'translate', not 0: must be greater than or equal to 1"),
-        (STEP, STEP + "    batch: {max_size: 1.5}\n", "8: E012 'batch.max_size' of step 'translate' expects a whole number, not 1.5"),
-        (STEP, STEP + "    batch: {max_wait: 5}\n", "8: E012 'batch.max_wait' of step 'translate': expects a duration with its unit; write it like 5ms, 2s or 1m30s"),
-        (STEP, STEP + "    batch: {max_wait: 2m}\n", "8: E013 'batch.max_wait' of step 'translate': must be between 0s and 1m"),
-        (STEP, STEP + "    retry: {max_attempts: 0}\n", "8: E013 'retry.max_attempts' of step 'translate', not 0: must be greater than or equal to 1"),
-        (STEP, STEP + "    retry: {first_delay: 31s}\n", "8: E013 step 'translate': first_delay is above max_delay of `defaults`"),
-        ("sinks:", "defaults: {retry: {first_delay: 2s, max_delay: 1s}}\nsinks:", "10: E013 'defaults.retry': first_delay is above max_delay"),
-        ("outputs: {translation: translation}", "outputs: {a..b: translation}", "9: E013 'outputs.a..b' of step 'translate': 'a..b' is not a path in a document; write it like page.text"),
-        ("{translation: translation}", "{translation: {tensor: t, nan: 0}}", "9: E013 'outputs.translation.nan' of step 'translate', not 0: must be 'dead_letter' or 'null'"),
-        ("{text: text}", "{text: {path: a, shape: [-2]}}", "8: E013 'inputs.text.shape.0' of step 'translate', not -2: must be greater than or equal to -1"),
-        ("{text: text}", "{text: {path: a, parameters: {p: [1]}}}", "8: E012 'inputs.text.parameters.p' of step 'translate': expects text, a whole number, true or false"),
-        ("{text: text}", "{text: {path: a, parameters: {p: 9223372036854775808}}}", "8: E013 'inputs.text.parameters.p' of step 'translate': does not fit 64 bits"),
+        (
+            "{text: text}",
+            "[text]",
+            "8: E012 'inputs' of step 'translate' expects a mapping, not a list",
+        ),
+        (
+            "{text: text}",
+            "{text: 3}",
+            "8: E012 'inputs.text' of step 'translate' expects a mapping, not 3",
+        ),
+        (
+            STEP,
+            STEP + "    strict: 7\n",
+            "8: E012 'strict' of step 'translate' expects true or false, not 7",
+        ),
+        (
+            STEP,
+            STEP + "    ordering: [key]\n",
+            "8: E013 'ordering' of step 'translate', not a list: must be 'key', 'partition' or 'none'",
+        ),
+        (
+            STEP,
+            STEP + "    batch: {max_size: many}\n",
+            "8: E012 'batch.max_size' of step 'translate' expects a whole number, not 'many'",
+        ),
+        (
+            STEP,
+            STEP + "    batch: {max_size: true}\n",
+            "8: E012 'batch.max_size' of step 'translate': expects a whole number",
+        ),
+        (
+            STEP,
+            STEP + "    batch: {max_size: 0}\n",
+            "8: E013 'batch.max_size' of step 'translate', not 0: must be greater than or equal to 1",
+        ),
+        (
+            STEP,
+            STEP + "    batch: {max_size: 1.5}\n",
+            "8: E012 'batch.max_size' of step 'translate' expects a whole number, not 1.5",
+        ),
+        (
+            STEP,
+            STEP + "    batch: {max_wait: 5}\n",
+            "8: E012 'batch.max_wait' of step 'translate': expects a duration with its unit; write it like 5ms, 2s or 1m30s",
+        ),
+        (
+            STEP,
+            STEP + "    batch: {max_wait: 2m}\n",
+            "8: E013 'batch.max_wait' of step 'translate': must be between 0s and 1m",
+        ),
+        (
+            STEP,
+            STEP + "    retry: {max_attempts: 0}\n",
+            "8: E013 'retry.max_attempts' of step 'translate', not 0: must be greater than or equal to 1",
+        ),
+        (
+            STEP,
+            STEP + "    retry: {first_delay: 31s}\n",
+            "8: E013 step 'translate': first_delay is above max_delay of `defaults`",
+        ),
+        (
+            "sinks:",
+            "defaults: {retry: {first_delay: 2s, max_delay: 1s}}\nsinks:",
+            "10: E013 'defaults.retry': first_delay is above max_delay",
+        ),
+        (
+            "outputs: {translation: translation}",
+            "outputs: {a..b: translation}",
+            "9: E013 'outputs.a..b' of step 'translate': 'a..b' is not a path in a document; write it like page.text",
+        ),
+        (
+            "{translation: translation}",
+            "{translation: {tensor: t, nan: 0}}",
+            "9: E013 'outputs.translation.nan' of step 'translate', not 0: must be 'dead_letter' or 'null'",
+        ),
+        (
+            "{text: text}",
+            "{text: {path: a, shape: [-2]}}",
+            "8: E013 'inputs.text.shape.0' of step 'translate', not -2: must be greater than or equal to -1",
+        ),
+        (
+            "{text: text}",
+            "{text: {path: a, parameters: {p: [1]}}}",
+            "8: E012 'inputs.text.parameters.p' of step 'translate': expects text, a whole number, true or false",
+        ),
+        (
+            "{text: text}",
+            "{text: {path: a, parameters: {p: 9223372036854775808}}}",
+            "8: E013 'inputs.text.parameters.p' of step 'translate': does not fit 64 bits",
+        ),
     ],
 )
 def test_a_field_that_does_not_fit_is_named_with_its_line(edited, old, new, problem):
@@ -55,19 +137,59 @@ def test_a_field_that_does_not_fit_is_named_with_its_line(edited, old, new, prob
 @pytest.mark.parametrize(
     ("new", "problem"),
     [
-        ("{url: localhost:8081}", "3: E044 'url' of model 'translator': has the scheme 'localhost:8081', not grpc or grpcs; write it like grpc://localhost:8081"),
-        ("{url: ftp://a:1}", "3: E044 'url' of model 'translator': has the scheme 'ftp', not grpc or grpcs; write it like grpc://localhost:8081"),
-        ("{url: grpc://localhost}", "3: E044 'url' of model 'translator': needs a host and a port; write it like grpc://localhost:8081"),
-        ("{url: 'grpc://a:99999'}", "3: E044 'url' of model 'translator': is not a URL; write it like grpc://localhost:8081"),
-        ("{url: 'grpc://u:p@a:1'}", "3: E044 'url' of model 'translator': has more than a scheme, a host and a port; write it like grpc://localhost:8081"),
-        ("{url: http://localhost:8080}", "3: E020 not built yet: 'http' URLs; use grpc:// or grpcs://"),
+        (
+            "{url: localhost:8081}",
+            "3: E044 'url' of model 'translator': has the scheme 'localhost:8081', not grpc or grpcs; write it like grpc://localhost:8081",
+        ),
+        (
+            "{url: ftp://a:1}",
+            "3: E044 'url' of model 'translator': has the scheme 'ftp', not grpc or grpcs; write it like grpc://localhost:8081",
+        ),
+        (
+            "{url: grpc://localhost}",
+            "3: E044 'url' of model 'translator': needs a host and a port; write it like grpc://localhost:8081",
+        ),
+        (
+            "{url: 'grpc://a:99999'}",
+            "3: E044 'url' of model 'translator': is not a URL; write it like grpc://localhost:8081",
+        ),
+        (
+            "{url: 'grpc://u:p@a:1'}",
+            "3: E044 'url' of model 'translator': has more than a scheme, a host and a port; write it like grpc://localhost:8081",
+        ),
+        (
+            "{url: http://localhost:8080}",
+            "3: E020 not built yet: 'http' URLs; use grpc:// or grpcs://",
+        ),
         ("{url: []}", "3: E013 'url' of model 'translator', not a list: must not be empty"),
-        ("{name: x}", "3: E045 model 'translator': a model needs either 'server' or 'url'; name one of `servers`, or give a URL like grpc://localhost:8081"),
-        ("{url: grpc://a:1, min_in_flight: 3, max_in_flight: 2}", "3: E013 model 'translator': min_in_flight is above max_in_flight"),
-        ("{url: grpc://a:1, min_in_flight: 17}", "3: E013 model 'translator': min_in_flight 17 is above max_in_flight 16"),
-        ("{url: grpc://a:1, timeout: 0s}", "3: E013 'timeout' of model 'translator': must be between 1ms and 1h"),
-        ("{url: grpc://a:1, timeout: 99999999d}", "3: E013 'timeout' of model 'translator': must be between 1ms and 1h"),
-        ("{url: grpc://a:1, version: [1]}", "3: E012 'version' of model 'translator' expects text, not a list"),
+        (
+            "{name: x}",
+            "3: E045 model 'translator': a model needs either 'server' or 'url'; name one of `servers`, or give a URL like grpc://localhost:8081",
+        ),
+        (
+            "{url: grpc://a:1, min_in_flight: 3, max_in_flight: 2}",
+            "3: E013 model 'translator': min_in_flight is above max_in_flight",
+        ),
+        (
+            "{url: grpc://a:1, min_in_flight: 17}",
+            "3: E013 model 'translator': min_in_flight 17 is above max_in_flight 16",
+        ),
+        (
+            "{url: grpc://a:1, timeout: 0s}",
+            "3: E013 'timeout' of model 'translator': must be between 1ms and 1h",
+        ),
+        (
+            "{url: grpc://a:1, timeout: 99999999d}",
+            "3: E013 'timeout' of model 'translator': must be between 1ms and 1h",
+        ),
+        (
+            "{url: grpc://a:1, version: [1]}",
+            "3: E012 'version' of model 'translator' expects text, not a list",
+        ),
+        (
+            "{server: gpu, serve: models}",
+            "3: E045 model 'translator': 'serve' belongs to the server; move it under `servers`",
+        ),
         ("gpu", "3: E032 model 'translator' is on unknown server 'gpu'; declare it under servers"),
     ],
 )
@@ -80,15 +202,42 @@ def test_a_model_that_cannot_be_called_is_refused(edited, new, problem):
 @pytest.mark.parametrize(
     ("kafka", "problem"),
     [
-        ("{properties: {group.id: x}}", "2: E043 headrace sets 'group.id' itself; it is made of the pipeline and the step"),
-        ("{properties: {error_cb: x}}", "2: E043 headrace sets 'error_cb' itself; callbacks are headrace's"),
-        ("{membership: sticky}", "2: E013 'kafka.membership', not 'sticky': must be 'dynamic' or 'static'"),
-        ("{security: sasl_ssl}", "2: E046 'kafka.security': 'sasl_ssl' needs mechanism, username and password"),
-        ("{security: {protocol: ssl, username: u}}", "2: E046 'kafka.security': 'ssl' takes no mechanism or login; use sasl_ssl or sasl_plaintext"),
-        ("{security: {protocol: plaintext, tls: {ca: a.pem}}}", "2: E046 'kafka.security': 'plaintext' takes no tls; use ssl or sasl_ssl"),
-        ("{security: {protocol: ssl, tls: {cert: a.pem}}}", "2: E046 'kafka.security': a client certificate needs both cert and key"),
-        ("{security: {protocol: ssl, oauth: {}}}", "2: E020 not built yet: 'oauth' ('kafka.security')"),
-        ("{security: {protocol: 5}}", "2: E013 'kafka.security.protocol', not 5: must be 'plaintext', 'ssl', 'sasl_plaintext' or 'sasl_ssl'"),
+        (
+            "{properties: {group.id: x}}",
+            "2: E043 headrace sets 'group.id' itself; it is made of the pipeline and the step",
+        ),
+        (
+            "{properties: {error_cb: x}}",
+            "2: E043 headrace sets 'error_cb' itself; callbacks are headrace's",
+        ),
+        (
+            "{membership: sticky}",
+            "2: E013 'kafka.membership', not 'sticky': must be 'dynamic' or 'static'",
+        ),
+        (
+            "{security: sasl_ssl}",
+            "2: E046 'kafka.security': 'sasl_ssl' needs mechanism, username and password",
+        ),
+        (
+            "{security: {protocol: ssl, username: u}}",
+            "2: E046 'kafka.security': 'ssl' takes no mechanism or login; use sasl_ssl or sasl_plaintext",
+        ),
+        (
+            "{security: {protocol: plaintext, tls: {ca: a.pem}}}",
+            "2: E046 'kafka.security': 'plaintext' takes no tls; use ssl or sasl_ssl",
+        ),
+        (
+            "{security: {protocol: ssl, tls: {cert: a.pem}}}",
+            "2: E046 'kafka.security': a client certificate needs both cert and key",
+        ),
+        (
+            "{security: {protocol: ssl, oauth: {}}}",
+            "2: E020 not built yet: 'oauth' ('kafka.security')",
+        ),
+        (
+            "{security: {protocol: 5}}",
+            "2: E013 'kafka.security.protocol', not 5: must be 'plaintext', 'ssl', 'sasl_plaintext' or 'sasl_ssl'",
+        ),
         ("nowhere", "2: E012 'kafka' expects a mapping, not 'nowhere'"),
     ],
 )
@@ -206,7 +355,9 @@ sinks:
     ]
 
 
-@pytest.mark.parametrize("place", ["token: [s3cret]", "headers: {a: [s3cret]}", "token: {a: s3cret}"])
+@pytest.mark.parametrize(
+    "place", ["token: [s3cret]", "headers: {a: [s3cret]}", "token: {a: s3cret}"]
+)
 def test_a_secret_of_the_wrong_type_is_not_repeated(edited, place):
     lines = edited("8081}", f"8081, {place}}}")
 
@@ -222,3 +373,11 @@ def test_a_missing_part_of_the_file_is_named_without_a_cascade(lint):
         "file.yaml:1: E010 the pipeline needs 'sinks'",
         "file.yaml:1: E010 the pipeline needs 'steps'",
     ]
+
+
+def test_a_server_whose_bounds_cross_is_refused(edited):
+    server = "servers: {gpu: {url: grpc://a:1, min_in_flight: 2, max_in_flight: 1}}"
+
+    lines = edited("models:", f"{server}\nmodels:")
+
+    assert lines == ["file.yaml:2: E013 server 'gpu': min_in_flight is above max_in_flight"]

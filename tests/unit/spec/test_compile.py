@@ -220,7 +220,7 @@ def test_the_fingerprint_changes_with_the_work_and_not_with_the_place(compiled, 
 
 
 def test_the_fingerprint_is_the_same_in_every_process(compiled, tweets):
-    assert compiled(tweets).stages[0].fingerprint == "FINGERPRINT"
+    assert compiled(tweets).stages[0].fingerprint == "5e5c5eb23cdc"
 
 
 def test_a_file_is_compiled_relative_to_its_folder(tmp_path, tweets):

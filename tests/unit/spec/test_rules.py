@@ -22,8 +22,10 @@ def test_a_step_that_reads_itself_is_a_ring(lint):
     found = lint(pipeline({"last": "last"}))
 
     assert of("E030", found) == [
-        "f:5: E030 step 'last' reads itself;"
-        " for a topic of that name, declare it under `sources` and rename the step"
+        (
+            "f:5: E030 step 'last' reads itself;"
+            " for a topic of that name, declare it under `sources` and rename the step"
+        )
     ]
 
 
@@ -50,7 +52,9 @@ def test_a_long_chain_of_steps_is_followed_without_recursion():
 def test_an_unknown_model_gets_the_closest_name(lint):
     found = lint(pipeline({"last": "t"}).replace("model: m,", "model: mm,"))
 
-    assert of("E031", found) == ["f:5: E031 step 'last' calls unknown model 'mm'; did you mean 'm'?"]
+    assert of("E031", found) == [
+        "f:5: E031 step 'last' calls unknown model 'mm'; did you mean 'm'?"
+    ]
 
 
 def test_an_unknown_server_gets_the_closest_name(lint):
@@ -81,8 +85,10 @@ def test_a_bare_topic_that_is_almost_a_step_is_probably_a_mistake(lint):
     found = lint(pipeline({"translate": "text", "last": "translte"}))
 
     assert of("E035", found) == [
-        "f:6: E035 step 'last' reads 'translte', which is almost the step 'translate';"
-        " did you mean 'translate'? For a topic, write sources: {translte: translte}"
+        (
+            "f:6: E035 step 'last' reads 'translte', which is almost the step 'translate';"
+            " did you mean 'translate'? For a topic, write sources: {translte: translte}"
+        )
     ]
 
 
@@ -108,15 +114,19 @@ def test_a_name_cannot_be_a_source_and_a_step(lint):
 def test_a_sink_from_an_unknown_step_gets_the_closest_name(lint):
     found = lint(pipeline({"last": "t"}, sinks="out: lats"))
 
-    assert of("E033", found) == ["f:7: E033 sink 'out' takes from unknown step 'lats'; did you mean 'last'?"]
+    assert of("E033", found) == [
+        "f:7: E033 sink 'out' takes from unknown step 'lats'; did you mean 'last'?"
+    ]
 
 
 def test_a_sink_may_not_write_what_a_source_reads(lint):
     found = lint(pipeline({"last": "s"}, "round: last", "sources: {s: round}\n"))
 
     assert of("E042", found) == [
-        "f:8: E042 sink 'round' writes to a topic that the pipeline reads: it would never end;"
-        " write to another topic"
+        (
+            "f:8: E042 sink 'round' writes to a topic that the pipeline reads: it would never end;"
+            " write to another topic"
+        )
     ]
 
 

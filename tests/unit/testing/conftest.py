@@ -58,8 +58,10 @@ class Cluster:
         await asyncio.sleep(0.1)
         return listener
 
-    async def sink(self, process, **kwargs):
-        sink = SimulatedSink(self.broker, process, "group", **kwargs)
+    async def sink(self, process):
+        """Open a sink that may commit without a member to commit for."""
+        sink = SimulatedSink(self.broker, process, "group")
+        sink.is_careless = True
         await sink.open()
         return sink
 

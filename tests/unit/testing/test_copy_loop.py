@@ -129,6 +129,10 @@ class ProducesFirst(CommitsFirst):
 class SkipsFencing(CopyWorker):
     """Bug: commits as somebody who is no member, so that nobody checks the generation."""
 
+    def __init__(self, source, view, sink, model, slot):
+        super().__init__(source, view, sink, model, slot)
+        sink.is_careless = True
+
     async def assigned(self, assignment):
         answers = await super().assigned(assignment)
         self.token = GroupToken(None, -1, "")

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from headrace.core.records import TopicPartition
@@ -23,6 +25,21 @@ async def test_more_members_than_partitions_leave_some_with_nothing():
     shares = assign_range(members, {"t": 2})
 
     assert shares == {"a": [TopicPartition("t", 0)], "b": [TopicPartition("t", 1)], "c": []}
+
+
+async def test_who_does_not_join_again_in_time_is_out(cluster):
+    group = cluster.broker.group("group")
+    first, second = (Member(name, name, "", ["in"]) for name in "ab")
+    group.join(first)
+    answer = group.join(second)
+    await asyncio.sleep(14.9)
+    before = answer.done(), group.refusal(1, "a")
+    await asyncio.sleep(0.2)
+
+    assert before == (False, None)
+    assert answer.result() == 2
+    assert group.slots == {"b"}
+    assert group.refusal(1, "a") == "UNKNOWN_MEMBER_ID"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,119 @@
+"""`headrace dlq`: dead letters, and sending them back."""
+
+import click
+
+from headrace.cli.exits import Exit
+from headrace.cli.options import (
+    POSITIVE,
+    Verbs,
+    bootstrap_option,
+    file_argument,
+    json_option,
+    option,
+)
+
+_step = option("--step", "step", metavar="S", help="Only those that this step gave up.")
+_where = option(
+    "--where",
+    metavar="CEL",
+    help="Only those for which this holds, as in `error == 'InvalidInputError' && attempts > 1`.",
+)
+
+
+@click.group(cls=Verbs)
+def dlq() -> None:
+    """Look at dead letters, and send them back to the step that gave them up.
+
+    Variables of --where: id, step, error, message, attempts, source, model, partition, offset,
+    timestamp, first_ms, last_ms, key, value, headers.
+    """
+
+
+@dlq.command()
+@file_argument
+@_step
+@_where
+@json_option
+@bootstrap_option
+def ls(
+    file: str,
+    step: str | None,
+    where: str | None,
+    as_json: bool,
+    bootstrap_servers: str | None,
+) -> int:
+    """List the open dead letters: id, step, error, attempts, source and time."""
+    from headrace.cli import letters
+    from headrace.cli.settings import load_reachable, say
+
+    found = letters.chosen(load_reachable(file, bootstrap_servers), step, where)
+    if found or as_json:
+        print(letters.listing(found, as_json=as_json))
+    else:
+        say("no open dead letters")
+    return Exit.OK
+
+
+@dlq.command()
+@file_argument
+@click.argument("record_id", required=False)
+@_step
+@_where
+@json_option
+@bootstrap_option
+def show(
+    file: str,
+    record_id: str | None,
+    step: str | None,
+    where: str | None,
+    as_json: bool,
+    bootstrap_servers: str | None,
+) -> int:
+    """Show open dead letters whole, value and headers; RECORD_ID chooses one record's."""
+    from headrace.cli import letters
+    from headrace.cli.settings import load_reachable, say
+
+    found = letters.chosen(load_reachable(file, bootstrap_servers), step, where, record_id)
+    if found or as_json:
+        print(letters.whole(found, as_json=as_json))
+    else:
+        say("no open dead letter like that")
+    return Exit.OK if found or not record_id else Exit.FAILURE
+
+
+@dlq.command()
+@file_argument
+@_step
+@_where
+@option("--rate", type=POSITIVE, metavar="N", help="Most records a second; default: no limit.")
+@json_option
+@bootstrap_option
+def replay(
+    file: str,
+    step: str | None,
+    where: str | None,
+    rate: float | None,
+    as_json: bool,
+    bootstrap_servers: str | None,
+) -> int:
+    """Send open dead letters back, each exactly once, through their step's retry topic.
+
+    Running workers take them from there. What was sent back is not listed any more; what fails
+    again becomes a new dead letter.
+    """
+    import asyncio
+    import json
+
+    from headrace.cli import letters
+    from headrace.cli.settings import load_reachable, say
+    from headrace.kafka.replay import replay as send_back
+
+    topology = load_reachable(file, bootstrap_servers)
+    done = asyncio.run(send_back(topology, letters.choice(step, where), rate=rate))
+    if as_json:
+        print(json.dumps({"replayed": done.records, "without_value": done.without_value}))
+    else:
+        print(f"replayed {done.records}")
+    if done.without_value:
+        say(f"{done.without_value} left alone: their value is not in the dead-letter topic")
+    return Exit.OK

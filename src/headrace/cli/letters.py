@@ -1,0 +1,175 @@
+"""Dead letters chosen by the command line, and how they look there."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import cel
+
+from headrace.cli.shapes import decoded, readable
+from headrace.core.topology import Topology
+from headrace.errors import ConfigError
+from headrace.kafka.dead_letters import DeadLetter, DeadLetters
+
+VARIABLES = (
+    "id",
+    "step",
+    "error",
+    "message",
+    "attempts",
+    "source",
+    "model",
+    "partition",
+    "offset",
+    "timestamp",
+    "first_ms",
+    "last_ms",
+    "key",
+    "value",
+    "headers",
+)
+"""What a condition may name."""
+
+_MACROS = frozenset({"all", "exists", "exists_one", "filter", "map"})
+_MESSAGE_WIDTH = 60
+
+
+def chosen(
+    topology: Topology, step: str | None, where: str | None, record_id: str | None = None
+) -> list[DeadLetter]:
+    """Return the open dead letters of a pipeline that the filters let through.
+
+    Raises:
+        ConfigError: The condition is not CEL, or does not fit a letter.
+        BrokerError: Kafka refuses, or no broker answers.
+    """
+    holds = choice(step, where)
+    letters = DeadLetters(topology).open()
+    return [each for each in letters if holds(each) and record_id in (None, each.id)]
+
+
+def choice(step: str | None, where: str | None) -> Callable[[DeadLetter], bool]:
+    """Return what decides whether a letter is meant.
+
+    Raises:
+        ConfigError: The condition is not CEL; when called, it does not give true or false.
+    """
+    program = None
+    if where is not None:
+        try:
+            program = cel.compile(where)
+        except (ValueError, RuntimeError, TypeError) as error:
+            raise ConfigError(f"--where is not CEL: {error}") from error
+        _check_names(program)
+
+    def holds(letter: DeadLetter) -> bool:
+        if step is not None and letter.step != step:
+            return False
+        return program is None or _evaluated(program, letter)
+
+    return holds
+
+
+def variables(letter: DeadLetter) -> dict[str, Any]:
+    """Return what a condition may name, and what `--json` prints."""
+    return {
+        "id": letter.id,
+        "step": letter.step,
+        "error": letter.error,
+        "message": letter.message,
+        "attempts": letter.attempts,
+        "source": letter.source,
+        "model": letter.model,
+        "partition": letter.place.partition,
+        "offset": letter.offset,
+        "timestamp": letter.timestamp,
+        "first_ms": letter.first_ms,
+        "last_ms": letter.last_ms,
+        "key": readable(letter.key),
+        "value": decoded(letter.value),
+        "headers": {name: readable(content) for name, content in letter.headers},
+    }
+
+
+def listing(letters: Sequence[DeadLetter], *, as_json: bool) -> str:
+    """Return a line per letter; as JSON one object with the list `dead_letters`."""
+    if as_json:
+        rows = [variables(each) for each in letters]
+        for row in rows:
+            del row["value"], row["headers"]
+        return json.dumps({"dead_letters": rows})
+    table = [("ID", "STEP", "ERROR", "ATTEMPTS", "TIME", "SOURCE", "MESSAGE")]
+    table += [
+        (
+            each.id,
+            each.step,
+            each.error,
+            str(each.attempts),
+            _time(each.last_ms),
+            each.source,
+            _short(each.message),
+        )
+        for each in letters
+    ]
+    return columns(table)
+
+
+def whole(letters: Sequence[DeadLetter], *, as_json: bool) -> str:
+    """Return everything about each letter; as JSON one object with the list `dead_letters`."""
+    if as_json:
+        return json.dumps({"dead_letters": [variables(each) for each in letters]})
+    return "\n\n".join(map(_page, letters))
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as lines of aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _page(letter: DeadLetter) -> str:
+    shown = variables(letter)
+    value, headers = shown.pop("value"), shown.pop("headers")
+    for name in ("timestamp", "first_ms", "last_ms"):
+        shown[name.removesuffix("_ms")] = _time(shown.pop(name))
+    lines = [f"{name:<10} {content}" for name, content in shown.items() if content != ""]
+    lines += [f"header     {name}: {content}" for name, content in headers.items()]
+    lines.append(f"value      {json.dumps(value, ensure_ascii=False)}")
+    return "\n".join(lines)
+
+
+def _evaluated(program: cel.Program, letter: DeadLetter) -> bool:
+    try:
+        found = program.execute(variables(letter))
+    except (KeyError, ValueError, RuntimeError, TypeError):
+        # A letter whose value lacks the field that is asked for is not meant.
+        return False
+    if not isinstance(found, bool):
+        raise ConfigError(f"--where gives {found!r} for dead letter {letter.id}, not true or false")
+    return found
+
+
+def _check_names(program: cel.Program) -> None:
+    unknown = set(program.variables()) - set(VARIABLES)
+    # Names that a macro binds look like variables; only without one is a stranger a mistake.
+    if unknown and not _MACROS & set(re.findall(r"\w+(?=\()", program.source)):
+        raise ConfigError(
+            f"--where names {', '.join(sorted(unknown))}; there is: {', '.join(VARIABLES)}"
+        )
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _MESSAGE_WIDTH else line[: _MESSAGE_WIDTH - 1] + "…"
+
+
+def _time(ms: int) -> str:
+    if not ms:
+        return ""
+    return datetime.fromtimestamp(ms / 1000).astimezone().isoformat(" ", "seconds")

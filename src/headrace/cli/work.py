@@ -1,0 +1,94 @@
+"""One worker process: what it runs, and the signals that end it."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headrace.cli.exits import Exit
+from headrace.cli.settings import await_broker, connection_of
+from headrace.core.topology import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a worker process runs.
+
+    Attributes:
+        topology: The pipeline.
+        slot: The worker's name in the fleet.
+        stages: Stages to run, empty for all.
+        status_port: Port of the status endpoint, None for any.
+        ignore_metadata: Whether unreadable commits are no reason to stop.
+    """
+
+    topology: Topology
+    slot: str
+    stages: tuple[str, ...] = ()
+    status_port: int | None = None
+    ignore_metadata: bool = False
+
+
+def work(plan: Plan) -> None:
+    """Run a worker until a signal, then drain; blocks.
+
+    Raises:
+        HeadraceError: The worker cannot start or go on.
+    """
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_Work(plan).run())
+
+
+class _Work:
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._stop = asyncio.Event()
+        self._interrupts = 0
+
+    async def run(self) -> None:
+        # Late, because a signal must be heard while the adapters are imported.
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        if not await self._is_kafka_ready():
+            return
+        from headrace import wiring
+
+        plan = self._plan
+        await wiring.run(
+            plan.topology,
+            slot=plan.slot,
+            stages=plan.stages,
+            status_port=plan.status_port,
+            stop=self._stop,
+            ignore_metadata=plan.ignore_metadata,
+        )
+
+    async def _is_kafka_ready(self) -> bool:
+        """Wait for a broker, a bounded time; False if a signal came first."""
+        connection = connection_of(self._plan.topology)
+        checking = asyncio.create_task(asyncio.to_thread(await_broker, connection))
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({checking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not checking.done():
+            return False
+        checking.result()
+        return True
+
+    def _interrupt(self) -> None:
+        self._interrupts += 1
+        if self._interrupts > 1:
+            # What is not committed is read again, so there is nothing to save here.
+            os._exit(Exit.INTERRUPTED)
+        self._stop.set()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

@@ -1,0 +1,131 @@
+"""What the consumer complains about: waited out, logged, or the end of the source."""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
+
+from headrace.core.records import TopicPartition
+from headrace.errors import BrokerError, HeadraceError, OffsetOutOfRangeError
+from headrace.kafka.handover import Handover
+from headrace.kafka.translate import (
+    ALL_BROKERS_DOWN,
+    MISSING,
+    OUT_OF_RANGE,
+    PARTITION_EOF,
+    refuses,
+    translated,
+)
+
+LOGGER = logging.getLogger("headrace.kafka")
+
+SLOW_S = 1.0
+_LOOKS = 5
+_LOOK_EVERY_S = 1.0
+_LOOK_WITHIN_S = 2.0
+
+
+class Trouble:
+    """Judges every error of one consumer, on the consumer's thread.
+
+    Args:
+        handover: Told of the error that ends the source.
+        topics: What the consumer reads.
+    """
+
+    def __init__(self, handover: Handover, topics: Sequence[str]) -> None:
+        self._handover = handover
+        self._topics = tuple(topics)
+        self._failure: HeadraceError | None = None
+        self._is_cut_off = False
+        self._looks_left = 0
+        self._look_due = 0.0
+
+    @property
+    def failure(self) -> HeadraceError | None:
+        """Why the source cannot go on, None while it can."""
+        return self._failure
+
+    def fail(self, failure: HeadraceError) -> None:
+        """End the source; the first reason counts."""
+        self._failure = self._failure or failure
+        self._handover.fail(self._failure)
+
+    def heard(self) -> None:
+        """A broker answered."""
+        self._is_cut_off = False
+
+    def on_error(self, error: KafkaError) -> None:
+        """Judge an error that belongs to the client as a whole."""
+        if error.code() == ALL_BROKERS_DOWN:
+            if not self._is_cut_off:
+                LOGGER.warning("no broker answers; waiting for one")
+            self._is_cut_off = True
+        else:
+            self._judge(error, "talking to Kafka", logging.INFO)
+
+    def on_record_error(self, error: KafkaError, partition: TopicPartition, offset: int) -> None:
+        """Judge an error that came in the place of a record."""
+        if error.code() == PARTITION_EOF:
+            return
+        if error.code() in OUT_OF_RANGE:
+            self.fail(
+                OffsetOutOfRangeError(
+                    f"{partition} no longer has offset {offset}, the next one to read: "
+                    "records were deleted before they were processed"
+                )
+            )
+        else:
+            self._judge(error, f"reading {partition.topic}", logging.WARNING)
+
+    def _judge(self, error: KafkaError, doing: str, level: int) -> None:
+        if refuses(error) or error.fatal():
+            self.fail(translated(error, doing))
+        elif error.code() in MISSING:
+            # Also said while a new topic is still spreading through the cluster.
+            self._looks_left = self._looks_left or _LOOKS
+        else:
+            LOGGER.log(level, "%s", translated(error, doing))
+
+    def look_for_topics(self, consumer: Consumer) -> None:
+        """End the source if a topic is missing that the client could not find lately."""
+        if not self._looks_left or time.monotonic() < self._look_due:
+            return
+        self._look_due = time.monotonic() + _LOOK_EVERY_S
+        self._looks_left -= 1
+        try:
+            known = consumer.list_topics(timeout=_LOOK_WITHIN_S).topics
+        except KafkaException as error:
+            LOGGER.info("%s", translated(error, "looking for topics"))
+            return
+        missing = [
+            each for each in self._topics if each not in known or known[each].error is not None
+        ]
+        if missing and not self._looks_left:
+            self.fail(BrokerError(f"topics do not exist: {', '.join(missing)}"))
+        elif not missing:
+            self._looks_left = 0
+
+    @contextmanager
+    def ends(self, doing: str) -> Iterator[None]:
+        """Let an error of the client end the source."""
+        try:
+            yield
+        except KafkaException as error:
+            self.fail(translated(error, doing))
+
+    @contextmanager
+    def contained(self, doing: str) -> Iterator[None]:
+        """Keep every exception from the client, whose callbacks must not raise; tell slowness."""
+        started = time.monotonic()
+        try:
+            with self.ends(doing):
+                yield
+        except Exception as error:
+            LOGGER.exception("failed while %s", doing)
+            self.fail(HeadraceError(f"failed while {doing}: {error!r}"))
+        seconds = time.monotonic() - started
+        if seconds > SLOW_S:
+            LOGGER.warning("%s took %.1f s", doing, seconds)
