@@ -80,6 +80,13 @@ class World:
         ours = producer_properties(self.topology, self.stage.transactional_id(slot), name)
         return KafkaSink(ours | properties, fault_point)
 
+    async def stable(self, *partitions: TopicPartition) -> dict[TopicPartition, Committed]:
+        """Return what is committed once no transaction holds any of it."""
+        while True:
+            found = dict(await self.group.committed(partitions))
+            if None not in found.values():
+                return found
+
     async def write(self, numbers: range, partitions: int = 1) -> None:
         """Write numbers, round robin over the partitions, in one transaction."""
         sink = self.sink("writer")
@@ -134,7 +141,7 @@ class Member:
         self.changed.set()
 
     async def resume(self, assignment: Assignment):
-        found = await self.world.group.committed(assignment.added)
+        found = await self.world.stable(*assignment.added)
         return {each: found[each].offset or 0 for each in assignment.added}
 
     async def commit(self) -> None:
@@ -241,8 +248,7 @@ async def test_a_commit_inside_a_revocation_is_accepted_and_leaving_is_quick(wor
         began = time.monotonic()
         await member.source.close()
         seconds = time.monotonic() - began
-        committed = await world.group.committed([world.partition(0), world.partition(1)])
-
+        committed = await world.stable(world.partition(0), world.partition(1))
         slots = await world.group.slots()
 
     assert member.revocations[0] == member.assignments[0].added
@@ -517,9 +523,10 @@ async def test_a_commit_whose_metadata_is_too_large_is_aborted_and_the_next_one_
             )
         await member.sink.commit(Transaction([record], [Commit(partition, 0, "x" * 4095)], token))
 
-        committed = await world.group.committed([partition])
-        assert len(await member.read(1)) == 1
-        await asyncio.sleep(0.2)
+        committed = await world.stable(partition)
+        await member.read(1)
+        while member.next[partition] < 4:
+            await member.fetch()
     assert committed[partition] == Committed(0, "x" * 4095)
     assert len(member.records) == 1
 
@@ -560,7 +567,7 @@ async def test_a_token_of_an_older_generation_is_refused_and_aborted(world_of, p
             with pytest.raises(TransactionAbortedError):
                 await first.sink.commit(transaction)
 
-            assert await world.group.committed([moved, kept]) == {
+            assert await world.stable(moved, kept) == {
                 moved: Committed(None),
                 kept: Committed(None),
             }
@@ -625,6 +632,8 @@ async def test_a_commit_that_gets_no_answer_is_indefinite_and_settled_by_a_new_p
 
     def silence(point: str) -> None:
         if point == "before_commit":
+            # Time for the records to be acknowledged, or the commit would never be sent.
+            time.sleep(0.3)
             proxy.answers_silenced.set()
 
     sink = cut_off.sink("a", silence)
@@ -684,9 +693,7 @@ async def test_offsets_of_an_open_transaction_are_unstable_until_the_slot_is_fen
         stable = await world.group.committed([held, free])
         unstable = await world.group.committed([held, free], stable=False)
         await world.group.fence("dead")
-        fenced = await world.group.committed([held, free])
-        while fenced[held] is None:
-            fenced = await world.group.committed([held, free])
+        fenced = await world.stable(held, free)
 
         assert stable == {held: None, free: Committed(0, "old")}
         assert unstable == fenced == {held: Committed(0, "old"), free: Committed(0, "old")}
@@ -707,7 +714,7 @@ async def test_starts_follow_the_source(world_of):
 
     found = [
         (await starting(each).start_offsets([partition]))[partition]
-        for each in ("earliest", "latest", NOW_MS + 3, NOW_MS + 10_000)
+        for each in ("earliest", "latest", NOW_MS + 3, NOW_MS + 10_000_000)
     ]
     with pytest.raises(ConfigError, match="start: error"):
         await starting("error").start_offsets([partition])

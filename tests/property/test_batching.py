@@ -79,6 +79,16 @@ def test_a_batch_is_due_at_the_moment_that_is_announced():
     assert batcher.take(due_at, free_slots=1, busy=1) == ["one"]
 
 
+def test_once_batching_is_stopped_records_leave_one_by_one():
+    batcher = Batcher(64, 1.0)
+    batcher.add(["first", "second"], 0.0)
+
+    batcher.stop_batching()
+
+    assert batcher.take(0.0, free_slots=1, busy=1) == ["first"]
+    assert batcher.take(0.0, free_slots=1, busy=1) == ["second"]
+
+
 class Counting(list):
     """Counts the records that are copied out of it."""
 

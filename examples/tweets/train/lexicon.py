@@ -52,8 +52,9 @@ class Lexicon:
     tags: list[str]
 
     @classmethod
-    def load(cls, path: Path = Path(__file__).with_name("lexicon.toml")) -> "Lexicon":
-        """Read the file."""
+    def load(cls) -> "Lexicon":
+        """Read the file beside this module."""
+        path = Path(__file__).with_name("lexicon.toml")
         words: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         nouns = {kind: [Noun(*noun) for noun in nouns] for kind, nouns in words["nouns"].items()}
         nouns["music1"] = [noun for noun in nouns["music"] if noun.english == "song"]

@@ -119,7 +119,10 @@ def _spanish_forms(lexicon: Lexicon) -> set[str]:
     nouns = {noun.spanish.split()[0] for nouns in lexicon.nouns.values() for noun in nouns}
     adjectives = {*lexicon.adjectives.values(), *lexicon.states.values()}
     return {
-        *(f"{verb}<{kind}>{_tagged(tags)}" for verb, kind, tags in product(verbs, _VERB_KINDS, tenses)),
+        *(
+            f"{verb}<{kind}>{_tagged(tags)}"
+            for verb, kind, tags in product(verbs, _VERB_KINDS, tenses)
+        ),
         *(f"{noun}<n><{gender}><pl>" for noun, gender in product(nouns, ("m", "f", "mf"))),
         *(
             f"{word}<adj><{gender}><{number}>"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from lexicon import Lexicon, Pair
+from lexicon import Lexicon, Noun, Pair
 from morphology import Morphology
 
 T = TypeVar("T")
@@ -53,6 +53,22 @@ class NounPhrase(NamedTuple):
     spanish: str
     gender: str
     number: str
+
+
+class Adjective(NamedTuple):
+    """An adjective that agrees with its noun; Spanish puts most of them after it."""
+
+    english: str
+    spanish: str
+    is_before: bool
+
+    def beside(self, noun: str) -> str:
+        """Give the Spanish noun with the adjective."""
+        words = (self.spanish, noun) if self.is_before else (noun, self.spanish)
+        return _worded(*words)
+
+
+_NO_ADJECTIVE = Adjective("", "", is_before=False)
 
 
 class Subject(NamedTuple):
@@ -144,35 +160,26 @@ class Phrases:
         if plural is None:
             plural = not uncountable and self.dice.chance(0.22)
         plural = plural and noun.english not in _SINGULAR_ONLY
-        gender, number = noun.gender.lower(), "pl" if plural else "sg"
         if determiner is None:
             determiner = self._determiner(kind, uncountable=uncountable)
-        if determiner == "a" and plural:
-            determiner = "some"
-        if determiner == "some" and not plural and not uncountable:
-            determiner = "a"
-        english, spanish, before = "", "", False
+        if determiner in {"a", "some"} and not uncountable:
+            determiner = "some" if plural else "a"
+        gender, number = noun.gender.lower(), "pl" if plural else "sg"
+        described = _NO_ADJECTIVE
         if self.dice.chance(adjective) and noun.english != "news":
-            english, spanish, before = self._adjective(gender, number)
-        if english in _SUPERLATIVES and determiner in {"a", "some", ""}:
+            described = self._adjective(gender, number)
+        if described.english in _SUPERLATIVES and determiner in {"a", "some", ""}:
             determiner = "the"
-        article = _ARTICLES[determiner][2 * plural + (gender == "f")]
-        says_el = noun.gender == "F"
-        if says_el and not before:
-            article = {"la": "el", "una": "un"}.get(article, article)
-        words = self._words(noun.english, noun.spanish, gender, plural=plural)
-        described = joined_words(english, words[0])
-        named = joined_words(spanish, words[1]) if before else joined_words(words[1], spanish)
+        english = _worded(described.english, self._english(noun, plural=plural))
+        spanish = described.beside(self._spanish(noun, plural=plural))
         if as_subject and uncountable and determiner in {"", "some"}:
-            article = "el" if gender == "m" or says_el else "la"
-            return NounPhrase(f"the {described}", f"{article} {named}", gender, number)
-        if plural:
-            determiner = {"this": "these", "that": "those"}.get(determiner, determiner)
-        if determiner == "a" and _TAKES_AN.match(described):
-            determiner = "an"
-        return NounPhrase(
-            joined_words(determiner, described), joined_words(article, named), gender, number
-        )
+            article = "la" if noun.gender == "f" else "el"
+            return NounPhrase(f"the {english}", f"{article} {spanish}", gender, number)
+        article = _ARTICLES[determiner][2 * plural + (gender == "f")]
+        if noun.gender == "F" and not described.is_before:
+            article = {"la": "el", "una": "un"}.get(article, article)
+        determiner = _english_determiner(determiner, english, plural=plural)
+        return NounPhrase(_worded(determiner, english), _worded(article, spanish), gender, number)
 
     def _determiner(self, kind: str, *, uncountable: bool) -> str:
         if kind in {"person", "team"}:
@@ -183,21 +190,23 @@ class Phrases:
             return self.dice.pick(("the", "the", "the", "a", "this", "my", "our"))
         return self.dice.pick(_DETERMINERS)
 
-    def _adjective(self, gender: str, number: str) -> tuple[str, str, bool]:
-        """Give the adjective in both languages, and whether Spanish puts it before the noun."""
+    def _adjective(self, gender: str, number: str) -> Adjective:
         if self.dice.chance(0.35):
             english = self.dice.pick(list(self.lexicon.adjectives_before_noun))
             forms = self.lexicon.adjectives_before_noun[english]
-            return english, forms[2 * (number == "pl") + (gender == "f")], True
+            form = forms[2 * (number == "pl") + (gender == "f")]
+            return Adjective(english, form, is_before=True)
         english = self.dice.pick(list(self.lexicon.adjectives))
         english = "new" if english == "free" else english  # "gratis" does not stand with a noun
         spanish = self.forms.adjective(self.lexicon.adjectives[english], gender, number)
-        return english, spanish, False
+        return Adjective(english, spanish, is_before=False)
 
-    def _words(self, english: str, spanish: str, gender: str, *, plural: bool) -> Pair:
-        if not plural:
-            return english, spanish
-        return self.forms.english_plural(english), self.forms.spanish_plural(spanish, gender)
+    def _english(self, noun: Noun, *, plural: bool) -> str:
+        return self.forms.english_plural(noun.english) if plural else noun.english
+
+    def _spanish(self, noun: Noun, *, plural: bool) -> str:
+        gender = noun.gender.lower()
+        return self.forms.spanish_plural(noun.spanish, gender) if plural else noun.spanish
 
     def object(self, kinds: str) -> Pair:
         """Draw a direct object; Spanish puts `a` before persons."""
@@ -285,6 +294,11 @@ class Phrases:
         return Predicate(verb.english, verb.spanish, english, spanish)
 
 
-def joined_words(*words: str) -> str:
-    """Join what is not empty."""
+def _english_determiner(determiner: str, english: str, *, plural: bool) -> str:
+    if plural:
+        return {"this": "these", "that": "those"}.get(determiner, determiner)
+    return "an" if determiner == "a" and _TAKES_AN.match(english) else determiner
+
+
+def _worded(*words: str) -> str:
     return " ".join(word for word in words if word)

@@ -244,7 +244,10 @@ class Remarks:
                 )
             case 11:
                 name, past = dice.pick(self._words.names), dice.pick(self._words.past_times)
-                return f"{name} scored a great goal {past[0]}", f"{name} marcó un gran gol {past[1]}"
+                return (
+                    f"{name} scored a great goal {past[0]}",
+                    f"{name} marcó un gran gol {past[1]}",
+                )
             case 12:
                 return f"live from {city[0]}", f"en directo desde {city[1]}"
             case 13:

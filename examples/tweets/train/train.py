@@ -100,7 +100,7 @@ def orthogonalized(gradient: jax.Array) -> jax.Array:
     return x.T if tall else x
 
 
-def step(  # noqa: PLR0913  what one step of an optimizer needs
+def step(
     optimizer: str, state: State, number: jax.Array, rate: jax.Array, batch: Batch
 ) -> tuple[State, jax.Array, jax.Array]:
     """Take one step; give the new state, the plain loss summed and the number of pieces.

@@ -180,9 +180,7 @@ def loss(
     memory, mask = encode(weights, source)
     states = decode(weights, memory, mask, target_in).reshape(-1, WIDTH)
     counts = (target_out != PAD).astype(jnp.float32).reshape(-1)
-    smoothed, plain = _cross_entropy(
-        states, weights["embeddings"], target_out.reshape(-1), counts
-    )
+    smoothed, plain = _cross_entropy(states, weights["embeddings"], target_out.reshape(-1), counts)
     return smoothed / counts.sum(), (jax.lax.stop_gradient(plain), counts.sum())
 
 

@@ -7,8 +7,9 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from headrace.cli import topic_plan
@@ -22,14 +23,14 @@ from headrace.cli.settings import (
     Loaded,
     await_broker,
     connection_of,
+    model_urls,
     say,
 )
 from headrace.core.topology import Topology
-from headrace.kafka.tally import Progress, Summary, Tally
-from headrace.local.kafka import join_or_start
+from headrace.kafka.tally import Summary, Tally
+from headrace.local.kafka import EmbeddedKafka, join_or_start
 from headrace.local.model_server import ModelServer
-from headrace.local.supervisor import Command, Supervisor, keep_running
-from headrace.spec.effective import server_of
+from headrace.local.supervisor import Command, Supervisor, SupervisorStatus, keep_running
 from headrace.spec.loader import folder_of
 
 LOOK_EVERY_S = 0.25
@@ -75,7 +76,7 @@ class _Everything:
         self._signals = 0
         self._seconds = 0.0
         self._summary: Summary | None = None
-        self._is_done = False
+        self._status: SupervisorStatus | None = None
 
     async def run(self) -> int:
         """Start everything, wait, stop everything; return the exit code."""
@@ -103,19 +104,137 @@ class _Everything:
         main.cancel()
 
     async def _run(self) -> None:
-        async with AsyncExitStack() as stack:
-            # Parts end in the reverse of the order in which they were started.
-            services = await stack.enter_async_context(asyncio.TaskGroup())
-            stack.callback(_cancel_all, services)
+        # Parts end in the reverse of the order in which they were started.
+        async with AsyncExitStack() as parts:
             async with asyncio.TaskGroup() as starting:
-                kafka = starting.create_task(self._start_kafka(stack, services))
-                models = starting.create_task(self._start_models(stack, services))
-            self._topology = replace(self._topology, bootstrap_servers=kafka.result())
+                kafka = starting.create_task(self._start_kafka(parts))
+                models = [
+                    starting.create_task(self._start_model(name, serve, parts))
+                    for name, serve in self._topology.serves.items()
+                ]
+            address, broker = kafka.result()
+            self._topology = replace(self._topology, bootstrap_servers=address)
+            servers = dict(each.result() for each in models)
             for change in await topic_plan.apply(self._topology):
                 say(change.render())
             tally = Tally(self._topology)
-            stack.push_async_callback(tally.close)
+            parts.push_async_callback(tally.close)
             await tally.begin()
-            await self._work(tally, models.result())
-            if self._wishes.until_idle:
-                self._summary = await tally.summary()
+            services = [*servers.values(), *([broker] if broker else [])]
+            async with asyncio.TaskGroup() as keepers:
+                keeping = [
+                    keepers.create_task(keep_running(service, report=say)) for service in services
+                ]
+                await self._work(tally, self._urls(servers))
+                for keeper in keeping:
+                    keeper.cancel()
+
+    async def _start_kafka(self, parts: AsyncExitStack) -> tuple[str, EmbeddedKafka | None]:
+        address = self._topology.bootstrap_servers
+        if address != EMBEDDED:
+            await asyncio.to_thread(await_broker, connection_of(self._topology), ANSWER_WITHIN_S)
+            return address, None
+        address, broker = await asyncio.to_thread(join_or_start, self._wishes.data_dir, say)
+        if broker is not None:
+            parts.push_async_callback(asyncio.to_thread, broker.stop)
+        say(f"Kafka {'started' if broker else 'found'} at {address}")
+        return address, broker
+
+    async def _start_model(
+        self, name: str, serve: str, parts: AsyncExitStack
+    ) -> tuple[str, ModelServer]:
+        folder = folder_of(self._wishes.file).resolve()
+        server = ModelServer(serve, directory=folder, progress=say)
+        # Before the start: stopping is also what makes a start under way give up.
+        parts.push_async_callback(asyncio.to_thread, server.stop)
+        await asyncio.to_thread(server.start)
+        say(f"model server {name} is ready")
+        return name, server
+
+    def _urls(self, servers: Mapping[str, ModelServer]) -> dict[str, str]:
+        """Return the URL of every model that a started server has, by the model's name."""
+        urls = {}
+        for stage in self._topology.stages:
+            model = stage.step.model
+            server = servers.get(self._spec.models[model.name].server or model.name)
+            if server is not None:
+                scheme = model.urls[0].partition("://")[0].removesuffix("s")
+                urls[model.name] = server.url(scheme)
+        return urls
+
+    async def _work(self, tally: Tally, urls: Mapping[str, str]) -> None:
+        """Run the workers until there is nothing left to do, then drain and count."""
+        begun = time.monotonic()
+        workers = [self._command(slot, urls) for slot in range(self._wishes.workers)]
+        async with Supervisor(workers, write=say) as supervisor:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(supervisor.watch())
+                await self._feed(supervisor)
+                await self._until_done(tally)
+                self._seconds = time.monotonic() - begun
+                say("draining the workers")
+                await supervisor.stop()
+            self._status = supervisor.status()
+        self._summary = await tally.summary()
+
+    async def _feed(self, supervisor: Supervisor) -> None:
+        """Send all input; workers are killed as long as it takes."""
+        killing = asyncio.create_task(self._kill(supervisor), name="kill")
+        try:
+            if self._wishes.inputs.files:
+                feed = Feed(connection_of(self._topology), self._wishes.inputs)
+                await feed.run()
+                say(f"sent {feed.sent:,} records")
+                killing.cancel()
+            if not self._wishes.until_idle:
+                await asyncio.Event().wait()
+        finally:
+            killing.cancel()
+
+    async def _kill(self, supervisor: Supervisor) -> None:
+        rng = random.Random()  # noqa: S311 - chooses a victim, keeps no secret
+        while self._wishes.kill_every_s is not None:
+            await asyncio.sleep(self._wishes.kill_every_s)
+            name = supervisor.kill_one(rng)
+            if name is not None:
+                say(f"killed worker {name}")
+
+    async def _until_done(self, tally: Tally) -> None:
+        """Return once everything that was there is finished, and stays so for a moment."""
+        told = idle_since = time.monotonic()
+        while True:
+            progress = await tally.progress()
+            now = time.monotonic()
+            if not progress.is_idle:
+                idle_since = now
+            elif now - idle_since >= STAYS_IDLE_S:
+                return
+            if now - told >= TELL_EVERY_S:
+                told = now
+                say(f"{progress.done:,} of {progress.total:,} records done")
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _command(self, slot: int, urls: Mapping[str, str]) -> Command:
+        address = self._topology.bootstrap_servers
+        run = (sys.executable, "-m", "headrace", "run", self._wishes.file)
+        environ = {
+            "HEADRACE_SLOT": str(slot),
+            # A fixed port would be taken by the first worker.
+            "HEADRACE_STATUS_PORT": "",
+            "HEADRACE_STAGE": "",
+            MODEL_URLS: json.dumps({**model_urls(), **urls}),
+            MEMBERSHIP: os.environ.get(MEMBERSHIP) or "static",
+            "HEADRACE_LOG_FORMAT": os.environ.get("HEADRACE_LOG_FORMAT") or "text",
+            "HEADRACE_LOG_LEVEL": os.environ.get("HEADRACE_LOG_LEVEL") or "warning",
+        }
+        return Command(f"worker {slot}", (*run, "--bootstrap-servers", address), environ)
+
+    def _print_summary(self) -> None:
+        if self._summary is None or self._status is None:
+            return
+        told = asdict(self._summary) | {
+            "seconds": round(self._seconds, 3),
+            "kills": self._status.kills,
+            "restarts": self._status.restarts,
+        }
+        print(json.dumps(told), flush=True)

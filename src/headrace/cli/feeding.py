@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -79,11 +79,5 @@ class Feed:
         pace = pacing.steady(self._inputs.rate)
         with LineWriter(self._connection, topic) as writer:
             self._writers.append(writer)
-            for line in pacing.paced(self._lines(path), pace):
+            for line in pacing.paced(raw_lines(path), pace, self._stop.is_set):
                 writer.write(line)
-
-    def _lines(self, path: Path) -> Iterator[bytes]:
-        for line in raw_lines(path):
-            if self._stop.is_set():
-                return
-            yield line

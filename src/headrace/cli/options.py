@@ -1,5 +1,6 @@
 """Options that verbs share, each with its environment variable named in its help."""
 
+import logging
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -59,6 +60,8 @@ class Verb(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; what it raises becomes words on stderr and an exit code."""
+        # Without a handler Python prints warnings of libraries; what matters is raised.
+        logging.getLogger().addHandler(logging.NullHandler())
         try:
             code = super().invoke(ctx)
         except BrokenPipeError:
@@ -113,8 +116,9 @@ def _causes(error: BaseException) -> Sequence[str]:
     cause: BaseException | None = error
     while cause is not None:
         text = str(cause) or type(cause).__name__
-        # An adapter's message often holds its cause's text already.
-        if not any(text in line for line in lines):
+        # The Kafka client's own words are part of the message above it.
+        is_repeated = type(cause).__module__ == "cimpl" or any(text in line for line in lines)
+        if not is_repeated:
             lines.append(text)
         cause = cause.__cause__
     return lines

@@ -9,6 +9,8 @@ from typing import TypeAlias, TypeVar
 
 from headrace.errors import ConfigError
 
+_NAP_S = 0.005
+
 _Item = TypeVar("_Item")
 
 Pace: TypeAlias = Callable[[float], float]
@@ -47,12 +49,16 @@ def curve(path: Path) -> Pace:
     return pace
 
 
-def paced(items: Iterable[_Item], pace: Pace) -> Iterator[_Item]:
-    """Yield items, none before the pace says that it is due."""
+def paced(
+    items: Iterable[_Item], pace: Pace, is_over: Callable[[], bool] = lambda: False
+) -> Iterator[_Item]:
+    """Yield items, none before the pace says that it is due, until `is_over`."""
     begun = time.monotonic()
     for index, item in enumerate(items, 1):
-        while pace(time.monotonic() - begun) < index:
-            time.sleep(0.005)
+        while not is_over() and pace(time.monotonic() - begun) < index:
+            time.sleep(_NAP_S)
+        if is_over():
+            return
         yield item
 
 

@@ -54,7 +54,7 @@ def load_pipeline(file: str, bootstrap: str | None = None) -> Loaded:
     membership = os.environ.get(MEMBERSHIP)
     if membership and spec.kafka.membership is None:
         topology = replace(topology, membership=membership)
-    return Loaded(spec, _with_model_urls(topology, _model_urls()))
+    return Loaded(spec, _with_model_urls(topology, model_urls()))
 
 
 def load_topology(file: str, bootstrap: str | None = None) -> Topology:
@@ -158,7 +158,12 @@ def say(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _model_urls() -> Mapping[str, str]:
+def model_urls() -> Mapping[str, str]:
+    """Return the URLs that replace those of models, by model.
+
+    Raises:
+        ConfigError: The variable does not hold a JSON object.
+    """
     text = os.environ.get(MODEL_URLS)
     if not text:
         return {}

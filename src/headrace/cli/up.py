@@ -56,7 +56,8 @@ def up(
     and the seconds from the workers' start until everything was done.
     """
     del no_console
-    from headrace.cli.everything import Inputs, Wishes, bring_up
+    from headrace.cli.everything import Wishes, bring_up
+    from headrace.cli.feeding import Inputs
     from headrace.cli.settings import load_pipeline
 
     loaded = load_pipeline(file, bootstrap_servers)

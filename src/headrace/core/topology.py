@@ -224,6 +224,7 @@ class Topology:
         kafka_properties: librdkafka properties, security included.
         partitions: Partitions of created source and sink topics.
         replication: Replication factor of created topics.
+        trace_window_s: How long finished records stay in headrace's own topics, seconds.
         serves: Model servers to start with `headrace up`: model server name -> folder or command.
     """
 
@@ -237,4 +238,5 @@ class Topology:
     kafka_properties: Mapping[str, str | int | bool] = field(default_factory=dict, repr=False)
     partitions: int = 8
     replication: int = 1
+    trace_window_s: float = 3600.0
     serves: Mapping[str, str] = field(default_factory=dict)

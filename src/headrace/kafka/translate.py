@@ -55,7 +55,7 @@ ACCESS = {
 }
 """What to check when Kafka refuses a client."""
 
-OUT_OF_RANGE = frozenset({KafkaError.OFFSETOUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET})
+OUT_OF_RANGE = frozenset({KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET})
 MISSING = frozenset(
     {
         KafkaError.UNKNOWN_TOPIC_OR_PART,

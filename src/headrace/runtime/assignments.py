@@ -106,14 +106,21 @@ class Assignments:
                     extra={"event": "last_commit_timed_out", "epoch": epoch},
                 )
         self.epoch = epoch
+        unfinished = 0
         for partition in partitions:
             ledger = self.ledgers.pop(partition, None)
             if ledger is not None:
                 ledger.is_owned = False
                 self._parked[partition] = ledger
+                unfinished += ledger.in_flight - len(ledger.released) - ledger.blocked
         log.info(
             "partitions revoked",
-            extra={"event": "revoked", "epoch": epoch, "partitions": _names(partitions)},
+            extra={
+                "event": "revoked",
+                "epoch": epoch,
+                "partitions": _names(partitions),
+                "unfinished": unfinished,
+            },
         )
 
     async def assigned(self, assignment: Assignment) -> Mapping[TopicPartition, int | None]:

@@ -48,6 +48,7 @@ def compile_pipeline(spec: PipelineSpec, folder: Path) -> core.Topology:
         kafka_properties=kafka_properties(spec.kafka, folder),
         partitions=spec.topics.partitions,
         replication=spec.topics.replication,
+        trace_window_s=spec.topics.trace_window.total_seconds(),
         serves=_serves(spec, folder),
     )
     mark = fingerprint(topology)

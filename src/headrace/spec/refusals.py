@@ -117,7 +117,9 @@ def _bad_value(detail: ErrorDetails, path: Path, report: Report) -> None:
         return
     got = "" if _SECRET_PLACES & set(path) else _show(detail["input"])
     if expected := _EXPECTED.get(detail["type"]):
-        report.add("E012", path, f"{describe(path)} expects {expected}{got}")
+        is_bare = expected == "text" and isinstance(detail["input"], int | float)
+        hint = "put it in quotes" if is_bare else ""
+        report.add("E012", path, f"{describe(path)} expects {expected}{got}", hint)
         return
     report.add("E013", path, f"{describe(path)}{got}: {_reason(detail)}")
 

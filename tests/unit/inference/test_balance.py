@@ -73,10 +73,11 @@ def test_each_failure_doubles_the_rest_and_an_answer_ends_it():
         now += LONGEST_REST_S
     balancer.unreachable(0, now)
 
-    late = balancer.take(now + LONGEST_REST_S - 0.1)
+    resting, rested = balancer.take(now + LONGEST_REST_S - 0.1), balancer.take(now + LONGEST_REST_S)
+    balancer.give_back(rested)
     balancer.reached(0)
 
-    assert late == 1
+    assert (resting, rested) == (1, 0)
     assert balancer.take(now) == 0
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import grpc
@@ -72,6 +72,12 @@ async def test_an_answer_has_one_value_per_row_in_order():
     assert prediction.columns == [["A", "Ñ", ""]]
     assert prediction.version == "1"
     assert prediction.faults == {}
+
+
+async def test_batches_may_differ_in_size():
+    async with OipServer() as server, client_of(server) as client:
+        for rows in (2, 1, 3, 2):
+            assert (await client.infer([["a"] * rows])).columns == [["A"] * rows]
 
 
 async def test_a_request_says_what_the_pipeline_says():
@@ -201,7 +207,7 @@ async def test_rows_that_cannot_become_tensors_are_named_over_all_inputs_and_not
         (Refuse(grpc.StatusCode.NOT_FOUND), AccessRefusedError),
         (Refuse(grpc.StatusCode.INVALID_ARGUMENT), InvalidInputError),
         (Refuse(grpc.StatusCode.INTERNAL), InferenceFailedError),
-        (Refuse(grpc.StatusCode.INTERNAL, "x" * 100_000), InferenceFailedError),
+        (Refuse(grpc.StatusCode.INVALID_ARGUMENT, "x" * 100_000), InvalidInputError),
         (Cut(), InferenceFailedError),
         (Garbage(), BrokenAnswerError),
         (Garbage(b""), BrokenAnswerError),
@@ -212,7 +218,7 @@ async def test_rows_that_cannot_become_tensors_are_named_over_all_inputs_and_not
         (Answer((Tensor("translation", shape=(2,), raw=b"\x09\0\0\0"),)), BrokenAnswerError),
         (Answer((Tensor("translation", [1, 2], datatype="INT64"),)), BrokenAnswerError),
     ],
-    ids=repr,
+    ids=lambda value: repr(value)[:60],
 )
 async def test_what_a_server_does_wrong_has_its_error(behaviour, error):
     inputs = [Input("text", "text")]
@@ -228,13 +234,29 @@ async def test_what_a_server_does_wrong_has_its_error(behaviour, error):
 
 
 async def test_a_client_goes_on_after_every_failure():
-    failures = [Refuse(grpc.StatusCode.INTERNAL), Cut(), Garbage(), Answer(())]
+    failures = [Refuse(grpc.StatusCode.INTERNAL), Garbage(), Answer(())]
     async with OipServer(in_turn([*failures, upper])) as server, client_of(server) as client:
         for _ in failures:
             with pytest.raises((InferenceFailedError, BrokenAnswerError)):
                 await client.infer([["a"]])
 
         assert (await client.infer([["a"]])).columns == [["A"]]
+
+
+async def test_a_client_connects_again_after_a_cut():
+    async with OipServer(in_turn([Cut(), upper])) as server, client_of(server) as client:
+        with pytest.raises(InferenceFailedError):
+            await client.infer([["a"]])
+
+        async with asyncio.timeout(10):
+            assert await answered(client) == [["A"]]
+
+
+async def answered(client):
+    """Repeat a call: for a moment after a cut gRPC still writes to the dead connection."""
+    while True:
+        with suppress(InferenceFailedError):
+            return (await client.infer([["a"]])).columns
 
 
 async def test_no_answer_in_time_is_a_timeout():
@@ -377,7 +399,10 @@ async def test_a_replica_that_does_not_have_the_model_yet_is_passed_over():
         OipServer() as serving,
         client_of(loading, serving) as client,
     ):
-        assert (await client.infer([["a"]])).columns == [["A"]]
+        for _ in range(4):
+            assert (await client.infer([["a"]])).columns == [["A"]]
+
+    assert len(loading.requests) == 1
 
 
 async def test_a_replica_that_fails_a_call_is_not_left_for_another():

@@ -153,6 +153,8 @@ def test_a_row_of_another_rank_is_named():
         ("BYTES", (1,), b"\x01\0"),
         ("BF16", (1,), b"\0\0"),
         ("INT8", (2, -1), b"\0\0"),
+        ("INT8", (2, -1, -1), b"\0\0"),
+        ("BYTES", (2, -1), b""),
     ],
 )
 def test_contents_that_do_not_match_their_shape_are_a_broken_answer(datatype, shape, raw):

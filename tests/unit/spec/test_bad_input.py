@@ -356,14 +356,14 @@ sinks:
 
 
 @pytest.mark.parametrize(
-    "place", ["token: [s3cret]", "headers: {a: [s3cret]}", "token: {a: s3cret}"]
+    "place", ["token: 271828", "headers: {a: 271828}", "token: [271828]", "token: {a: 271828}"]
 )
 def test_a_secret_of_the_wrong_type_is_not_repeated(edited, place):
     lines = edited("8081}", f"8081, {place}}}")
 
     assert len(lines) == 1
     assert "E012" in lines[0]
-    assert "s3cret" not in lines[0]
+    assert "271828" not in lines[0]
 
 
 def test_a_missing_part_of_the_file_is_named_without_a_cascade(lint):
@@ -381,3 +381,12 @@ def test_a_server_whose_bounds_cross_is_refused(edited):
     lines = edited("models:", f"{server}\nmodels:")
 
     assert lines == ["file.yaml:2: E013 server 'gpu': min_in_flight is above max_in_flight"]
+
+
+def test_a_number_where_a_text_belongs_gets_the_way_out(edited):
+    lines = edited("from: tweets", "from: [7]")
+
+    assert (
+        "file.yaml:6: E012 'from.0' of step 'translate' expects text, not 7; put it in quotes"
+        in lines
+    )

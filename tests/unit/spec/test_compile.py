@@ -26,7 +26,7 @@ kafka:
     username: u
     password: ${PASSWORD:-pw}
     tls: {ca: tls/ca.pem, cert: tls/c.pem, key: tls/k.pem, key_password: kp}
-  properties: {linger.ms: 3}
+  properties: {linger.ms: 3, ssl.ca.pem: inline}
   membership: static
   group_protocol: consumer
 delivery: at_least_once
@@ -95,6 +95,7 @@ def test_everything_that_is_said_reaches_the_topology(compiled, tmp_path):
         Delivery.AT_LEAST_ONCE,
     )
     assert (topology.partitions, topology.replication) == (3, 2)
+    assert topology.trace_window_s == 1800.0
     assert (topology.group_protocol, topology.membership) == ("consumer", "static")
     assert stage.group == "prod.records.codes"
     assert stage.sources == (Source("medical.charts", 1769817600000),)
@@ -157,6 +158,7 @@ def test_a_model_is_called_as_its_server_says_and_as_it_says_itself(compiled, tm
 def test_kafka_security_becomes_librdkafka_properties(compiled, tmp_path):
     assert compiled(RECORDS).kafka_properties == {
         "linger.ms": 3,
+        "ssl.ca.pem": "inline",
         "security.protocol": "sasl_ssl",
         "sasl.mechanism": "SCRAM-SHA-512",
         "sasl.username": "u",
@@ -171,7 +173,7 @@ def test_kafka_security_becomes_librdkafka_properties(compiled, tmp_path):
 def test_secrets_are_not_in_the_text_of_anything(compiled, lint):
     shown = f"{lint(RECORDS).unwrap()!r} {compiled(RECORDS)!r}"
 
-    for secret in ("'pw'", "'kp'", "'secret'", "risk'}"):
+    for secret in ("'pw'", "'kp'", "'secret'", "'risk'", "'inline'"):
         assert secret not in shown
 
 

@@ -1,12 +1,15 @@
 """The manual comes from the types and is up to date."""
 
+import json
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
 
 from headrace.spec.connections import Spec
 from headrace.spec.lint import CODES
+from headrace.spec.loader import check_text
 from headrace.spec.reference import json_schema, markdown
 from headrace.spec.refusals import spec_at
 
@@ -23,11 +26,23 @@ def test_the_committed_page_is_what_the_types_say():
     assert PAGE.read_text(encoding="utf-8") == markdown()
 
 
-def test_the_module_prints_the_page(capsys):
-    with pytest.warns(RuntimeWarning, match="found in sys.modules"):
-        runpy.run_module("headrace.spec.reference", run_name="__main__")
+@pytest.mark.parametrize(
+    ("arguments", "printed"),
+    [([], markdown), (["--schema"], lambda: json.dumps(json_schema(), indent=2))],
+)
+def test_the_module_prints_the_page_or_the_schema(capsys, monkeypatch, arguments, printed):
+    monkeypatch.setattr(sys, "argv", ["reference", *arguments])
+    monkeypatch.delitem(sys.modules, "headrace.spec.reference")
 
-    assert capsys.readouterr().out == markdown()
+    runpy.run_module("headrace.spec.reference", run_name="__main__")
+
+    assert capsys.readouterr().out == printed()
+
+
+def test_the_example_in_the_page_has_no_problem():
+    example = markdown().partition("```yaml\n")[2].partition("```")[0]
+
+    assert check_text(example, {}, "f").text == ""
 
 
 def test_every_field_is_documented_by_its_docstring():

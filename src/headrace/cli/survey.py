@@ -1,0 +1,216 @@
+"""What the stages of a pipeline are doing: from Kafka, and from the workers that answer."""
+
+import asyncio
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from headrace.cli.letters import columns
+from headrace.core.records import TopicPartition
+from headrace.core.topology import Stage, Topology
+from headrace.kafka.admin import KafkaGroup
+from headrace.kafka.fleet import Member, members
+from headrace.kafka.properties import admin_properties
+from headrace.kafka.reading import CommittedReader, partitions_of
+
+SAMPLE_S = 1.0
+_WORKER_ANSWERS_WITHIN_S = 2.0
+_OLDEST_WITHIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """A worker of a stage.
+
+    Attributes:
+        slot: Its name in the fleet.
+        address: Its status endpoint.
+        partitions: How many it owns, by Kafka.
+        state: Its phase, `paused` or `unreachable`.
+        reason: Why it is paused or unreachable.
+        in_flight: Records taken and not durable, None if unknown.
+        errors: Failed calls by error class.
+    """
+
+    slot: str
+    address: str
+    partitions: int
+    state: str
+    reason: str = ""
+    in_flight: int | None = None
+    errors: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepSeen:
+    """A step and its workers.
+
+    Attributes:
+        step: The step.
+        group: Its consumer group.
+        workers: Workers found through the group.
+        rate: Offsets committed per second.
+        remaining: Offsets not committed yet.
+        in_flight: Records taken and not durable, by the workers that answer.
+        oldest_s: Age of the oldest unfinished record, None if there is none.
+        errors: Failed calls by error class, likewise.
+        model: `ready`, why a worker waits for it, or `unknown`.
+    """
+
+    step: str
+    group: str
+    workers: Sequence[WorkerSeen]
+    rate: float
+    remaining: int
+    in_flight: int
+    oldest_s: float | None
+    errors: Mapping[str, int]
+    model: str
+
+
+async def look(topology: Topology) -> list[StepSeen]:
+    """Return what every step is doing; takes a second, to see a rate.
+
+    Raises:
+        BrokerError: Kafka refuses, or no broker answers.
+    """
+    return list(await asyncio.gather(*(_look(topology, stage) for stage in topology.stages)))
+
+
+def rendered(steps: Sequence[StepSeen], *, as_json: bool) -> str:
+    """Return the steps as a table for people, or one JSON object."""
+    if as_json:
+        return json.dumps({"steps": [asdict(each) for each in steps]})
+    heading = ("STEP", "WORKERS", "RATE/s", "REMAINING", "IN FLIGHT", "OLDEST", "ERRORS", "MODEL")
+    rows = [heading, *(_row(each) for each in steps)]
+    lines = [columns(rows)]
+    workers = [("SLOT", "STEP", "STATE", "PARTITIONS", "IN FLIGHT", "STATUS", "")]
+    for step in steps:
+        workers += [_worker_row(step.step, each) for each in step.workers]
+    if len(workers) > 1:
+        lines.append(columns(workers))
+    return "\n\n".join(lines)
+
+
+async def _look(topology: Topology, stage: Stage) -> StepSeen:
+    group = KafkaGroup(topology, stage)
+    topics = [*(source.topic for source in stage.sources), stage.retry_topic]
+    try:
+        connection = admin_properties(topology)
+        by_topic = await asyncio.to_thread(partitions_of, connection, topics)
+        partitions = [each for topic in topics for each in by_topic[topic]]
+        before, begun = await _committed(group, partitions), time.monotonic()
+        found = await asyncio.to_thread(members, topology, stage)
+        workers = list(await asyncio.gather(*(_ask(each, stage) for each in found)))
+        await asyncio.sleep(max(0.0, begun + SAMPLE_S - time.monotonic()))
+        now, took_s = await _committed(group, partitions), time.monotonic() - begun
+        bounds = await group.bounds(partitions)
+    finally:
+        await group.close()
+    behind = {
+        each: max(at, bounds[each].start)
+        for each, at in now.items()
+        if bounds[each].end > max(at, bounds[each].start)
+    }
+    moved = sum(at - before[each] for each, at in now.items())
+    return StepSeen(
+        step=stage.step.name,
+        group=stage.group,
+        workers=workers,
+        rate=round(max(0.0, moved / took_s), 1),
+        remaining=sum(bounds[each].end - at for each, at in behind.items()),
+        in_flight=sum(each.in_flight or 0 for each in workers),
+        oldest_s=await asyncio.to_thread(_oldest, connection, behind),
+        errors=_added(workers),
+        model=_model(workers),
+    )
+
+
+async def _committed(
+    group: KafkaGroup, partitions: Sequence[TopicPartition]
+) -> Mapping[TopicPartition, int]:
+    found = await group.committed(partitions, stable=False)
+    return {
+        each: 0 if committed is None or committed.offset is None else committed.offset
+        for each, committed in found.items()
+    }
+
+
+async def _ask(member: Member, stage: Stage) -> WorkerSeen:
+    if not member.address:
+        reason = "another program is in this consumer group"
+        return WorkerSeen(member.slot, "", member.partitions, "foreign", reason)
+    try:
+        answer = await asyncio.to_thread(_get, f"http://{member.address}/status")
+        status = next(each for each in answer["stages"] if each["stage"] == stage.name)
+        return WorkerSeen(
+            member.slot,
+            member.address,
+            member.partitions,
+            "paused" if status["paused_reason"] else status["phase"],
+            status["paused_reason"],
+            status["in_flight"],
+            status["errors"],
+        )
+    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        return WorkerSeen(
+            member.slot, member.address, member.partitions, "unreachable", str(reason)
+        )
+
+
+def _get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=_WORKER_ANSWERS_WITHIN_S) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+def _oldest(connection: Mapping[str, Any], starts: Mapping[TopicPartition, int]) -> float | None:
+    """Return the age of the oldest record at the given offsets, as far as it can be read."""
+    oldest: dict[TopicPartition, int] = {}
+    deadline = time.monotonic() + _OLDEST_WITHIN_S
+    with CommittedReader(connection, starts) as reader:
+        while len(oldest) < len(starts) and time.monotonic() < deadline and not reader.is_at_end:
+            for record in reader.poll():
+                oldest.setdefault(record.partition, record.timestamp)
+    return round(max(0.0, time.time() - min(oldest.values()) / 1e3), 1) if oldest else None
+
+
+def _added(workers: Sequence[WorkerSeen]) -> Mapping[str, int]:
+    total: dict[str, int] = {}
+    for worker in workers:
+        for error, count in (worker.errors or {}).items():
+            total[error] = total.get(error, 0) + count
+    return total
+
+
+def _model(workers: Sequence[WorkerSeen]) -> str:
+    paused = [each.reason for each in workers if each.state == "paused"]
+    if paused:
+        return paused[0]
+    return "ready" if any(each.state == "running" for each in workers) else "unknown"
+
+
+def _row(step: StepSeen) -> tuple[str, ...]:
+    reachable = sum(each.state not in {"unreachable", "foreign"} for each in step.workers)
+    total = len(step.workers)
+    return (
+        step.step,
+        str(total) if reachable == total else f"{total} ({total - reachable} unreachable)",
+        f"{step.rate:,.1f}",
+        f"{step.remaining:,}",
+        f"{step.in_flight:,}",
+        "" if step.oldest_s is None else f"{step.oldest_s:,.0f} s",
+        ", ".join(f"{error} {count}" for error, count in step.errors.items()),
+        step.model,
+    )
+
+
+def _worker_row(step: str, worker: WorkerSeen) -> tuple[str, ...]:
+    in_flight = "" if worker.in_flight is None else f"{worker.in_flight:,}"
+    partitions = str(worker.partitions)
+    state = (worker.slot, step, worker.state, partitions, in_flight)
+    return (*state, worker.address, worker.reason)

@@ -1,0 +1,233 @@
+"""Workers killed by SIGKILL at random and inside open transactions, on a real broker."""
+
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, IsolationLevel, Producer
+from confluent_kafka import TopicPartition as ClientPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from headrace.core import offset_map
+from headrace.core.records import Record, TopicPartition
+from headrace.local.kafka import EmbeddedKafka
+from headrace.local.model_server import ModelServer
+from headrace.testing.history import judge
+from tests.fault.fleet import OPEN_POINTS, Fleet, choose_point
+
+PARTITIONS = 6
+SLOTS = ["a", "b", "c"]
+KEYS = 200
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+PIPELINE = """\
+pipeline: {name}
+kafka: {{bootstrap_servers: "{bootstrap}", membership: {membership}, group_protocol: {protocol}}}
+models:
+  upper: {{url: "{url}"}}
+steps:
+  shout:
+    from: {name}.in
+    model: upper
+    inputs: {{text: text}}
+    outputs: {{translation: translation}}
+    batch: {{max_size: 16, max_wait: 5ms}}
+    retry: {{max_attempts: 3, first_delay: 50ms, max_delay: 200ms}}
+sinks:
+  {name}.out: shout
+"""
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[EmbeddedKafka]:
+    properties = {"group.consumer.heartbeat.interval.ms": "1000",
+                  "group.consumer.min.session.timeout.ms": "6000",
+                  "group.consumer.session.timeout.ms": "6000"}
+    with EmbeddedKafka(port=0, properties=properties) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ModelServer]:
+    with ModelServer("model-upper", directory=BENCHMARKS, env={"UPPER_MS": "15"}) as upper:
+        yield upper
+
+
+class Feed:
+    """Writes the source's records at a rate, in a thread of its own; one in 200 is bad."""
+
+    def __init__(self, bootstrap: str, topic: str, records: int, seconds: float, seed: int) -> None:
+        self.is_done = False
+        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5})
+        self._topic, self._records, self._seconds = topic, records, seconds
+        self._rng = random.Random(seed)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        begun = time.monotonic()
+        for number in range(self._records):
+            key = b"k%d" % self._rng.randrange(KEYS)
+            self._producer.produce(
+                self._topic, self._value(number), key=key,
+                partition=int(key[1:]) % PARTITIONS,
+            )
+            ahead = begun + self._seconds * number / self._records - time.monotonic()
+            if ahead > 0.02:
+                self._producer.poll(0)
+                time.sleep(ahead)
+        self._producer.flush()
+        self.is_done = True
+
+    def _value(self, number: int) -> bytes:
+        match self._rng.randrange(400):
+            case 0:
+                return b"not json %d" % number
+            case 1:
+                return json.dumps({"text": f"!400 {number}"}).encode()
+        return json.dumps({"text": f"fine {number}"}).encode()
+
+
+def read(bootstrap: str, topic: str) -> list[Record]:
+    """Read all committed records of a topic, partition by partition."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader",
+                         "enable.auto.commit": False, "enable.partition.eof": True,
+                         "isolation.level": "read_committed"})
+    consumer.assign([ClientPartition(topic, number, 0) for number in range(PARTITIONS)])
+    found: dict[int, list[Record]] = {number: [] for number in range(PARTITIONS)}
+    ended: set[int] = set()
+    while len(ended) < PARTITIONS:
+        for message in consumer.consume(1000, 1.0):
+            if message.error():
+                ended.add(message.partition())
+                continue
+            place = TopicPartition(topic, message.partition())
+            found[message.partition()].append(
+                Record(place, message.offset(), message.key(), message.value(),
+                       message.timestamp()[1], message.headers())
+            )
+    consumer.close()
+    return [record for number in range(PARTITIONS) for record in found[number]]
+
+
+def ends(admin: AdminClient, topic: str) -> dict[int, int]:
+    asked = {ClientPartition(topic, p): OffsetSpec.latest() for p in range(PARTITIONS)}
+    answers = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED)
+    return {place.partition: answer.result().offset for place, answer in answers.items()}
+
+
+def committed(bootstrap: str, group: str, topic: str) -> dict[int, ClientPartition]:
+    look = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
+    try:
+        places = [ClientPartition(topic, p) for p in range(PARTITIONS)]
+        return {each.partition: each for each in look.committed(places, timeout=10)}
+    finally:
+        look.close()
+
+
+def create(admin: AdminClient, name: str) -> None:
+    names = [f"{name}.in", f"{name}.out", f"{name}.dead-letters", f"{name}.shout.retry",
+             f"{name}.control"]
+    for future in admin.create_topics([NewTopic(n, PARTITIONS, 1) for n in names]).values():
+        future.result()
+
+
+def storm(fleet: Fleet, feed: Feed, rng: random.Random, least: int) -> None:
+    """Kill and revive until the feed has ended and enough kills of each kind have happened."""
+    ordered: dict[str, str] = {}
+    deadline = time.monotonic() + 150
+    while time.monotonic() < deadline:
+        opened = sum(fleet.kills[point] for point in OPEN_POINTS)
+        if feed.is_done or (fleet.kills.total() >= 2 * least and opened >= 3):
+            break
+        victim = rng.choice(fleet.slots)
+        point = choose_point(rng)
+        if point is None:
+            fleet.kill(victim)
+        else:
+            ordered[victim] = point
+            fleet.order_death(victim, point)
+        time.sleep(rng.uniform(0.3, 3.0))
+        fleet.revive(ordered)
+    fleet.revive(ordered)
+
+
+def wait_until_finished(admin: AdminClient, bootstrap: str, name: str, within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    want = ends(admin, f"{name}.in")
+    while time.monotonic() < deadline:
+        have = committed(bootstrap, f"{name}.shout", f"{name}.in")
+        if all(have[number].offset >= want[number] for number in want):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"not finished in {within_s} s: {have} of {want}")
+
+
+@pytest.mark.timeout(300)
+def test_every_record_is_out_exactly_once_through_kills(
+    kafka: EmbeddedKafka, server: ModelServer, tmp_path: Path, fault_seed: int,
+    fault_records: int,
+) -> None:
+    rng = random.Random(fault_seed)
+    name = f"kills-{fault_seed}"
+    bootstrap = kafka.bootstrap_servers
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    create(admin, name)
+    file = tmp_path / "pipeline.yaml"
+    protocol = "consumer" if fault_seed % 4 == 3 else "classic"
+    membership = "static" if fault_seed % 4 == 1 else "dynamic"
+    file.write_text(PIPELINE.format(
+        name=name, bootstrap=bootstrap, url=server.url("grpc"), membership=membership,
+        protocol=protocol,
+    ))
+    feed = Feed(bootstrap, f"{name}.in", fault_records, fault_records / 450, fault_seed)
+    fleet = Fleet(file, tmp_path, SLOTS)
+    try:
+        storm(fleet, feed, rng, least=10)
+        while not feed.is_done:
+            time.sleep(0.1)
+        wait_until_finished(admin, bootstrap, name, 90)
+        codes = fleet.stop()
+    finally:
+        fleet.kill_all()
+
+    assert codes == [0, 0, 0]
+    check(bootstrap, name)
+    opened = sum(fleet.kills[point] for point in OPEN_POINTS)
+    adopted = len(list(fleet.events("adopted")))
+    busy = sum(entry["unfinished"] > 0 for entry in fleet.events("revoked"))
+    print(f"\nseed {fault_seed} {protocol} {membership}: kills {dict(fleet.kills)}, "
+          f"{opened} in open transactions, {adopted} adopted, {busy} busy rebalances")
+    assert fleet.kills.total() >= 10
+    assert opened >= 3
+    if membership == "dynamic":
+        assert adopted >= 1
+        assert busy >= 1
+
+
+def check(bootstrap: str, name: str) -> None:
+    """Every input is once in results or dead letters, in order per key, and as committed."""
+    offsets = committed(bootstrap, f"{name}.shout", f"{name}.in")
+    done = {
+        number: offset_map.decode(each.metadata or "", each.offset).finished
+        for number, each in offsets.items()
+    }
+
+    def finished(place: TopicPartition, offset: int) -> bool:
+        return offset < offsets[place.partition].offset or offset in done[place.partition]
+
+    inputs = read(bootstrap, f"{name}.in")
+    results = read(bootstrap, f"{name}.out")
+    dead = read(bootstrap, f"{name}.dead-letters")
+    verdict = judge(inputs, results + dead, finished=finished)
+
+    assert not verdict, str(verdict)
+    bad = [r for r in inputs if not r.value.startswith(b'{"text": "fine')]
+    assert len(dead) == len(bad)
+    for record in results:
+        document = json.loads(record.value)
+        assert document["translation"] == document["text"].upper()
