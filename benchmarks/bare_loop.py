@@ -11,6 +11,7 @@ Input: JSON objects with a field `text`.
     python bare_loop.py bootstrap=127.0.0.1:9092 url=127.0.0.1:8081 model=upper tensor=text \
         topic=in out=out n=300000 batch=256 inflight=8
 """
+
 import asyncio
 import os
 import queue
@@ -27,9 +28,17 @@ from headrace.inference import oip_pb2 as pb
 
 ARGS = dict(a.split("=", 1) for a in sys.argv[1:])
 BOOTSTRAP = ARGS.get("bootstrap", "127.0.0.1:9092")
-URL, MODEL, TENSOR = ARGS.get("url", "127.0.0.1:8081"), ARGS.get("model", "upper"), ARGS.get("tensor", "text")
+URL, MODEL, TENSOR = (
+    ARGS.get("url", "127.0.0.1:8081"),
+    ARGS.get("model", "upper"),
+    ARGS.get("tensor", "text"),
+)
 TOPIC, OUT = ARGS.get("topic", "in"), ARGS.get("out", "out")
-RECORDS, BATCH, IN_FLIGHT = int(ARGS.get("n", 300000)), int(ARGS.get("batch", 256)), int(ARGS.get("inflight", 8))
+RECORDS, BATCH, IN_FLIGHT = (
+    int(ARGS.get("n", 300000)),
+    int(ARGS.get("batch", 256)),
+    int(ARGS.get("inflight", 8)),
+)
 MAX_WAIT_S, COMMIT_S = float(ARGS.get("wait", 0.005)), float(ARGS.get("commit", 0.05))
 
 decode, encode = msgspec.json.Decoder(dict).decode, msgspec.json.Encoder().encode
@@ -37,12 +46,21 @@ pack_length = struct.Struct("<I").pack
 
 
 def consumer() -> Consumer:
-    return Consumer({
-        "bootstrap.servers": BOOTSTRAP, "group.id": ARGS.get("group", f"bare-{time.time()}"), "auto.offset.reset": "earliest",
-        "partition.assignment.strategy": "range", "session.timeout.ms": 6000, "heartbeat.interval.ms": 1000,
-        "enable.auto.commit": False, "enable.auto.offset.store": False, "isolation.level": "read_committed",
-        "queued.min.messages": 20000, "fetch.queue.backoff.ms": 20,
-    })
+    return Consumer(
+        {
+            "bootstrap.servers": BOOTSTRAP,
+            "group.id": ARGS.get("group", f"bare-{time.time()}"),
+            "auto.offset.reset": "earliest",
+            "partition.assignment.strategy": "range",
+            "session.timeout.ms": 6000,
+            "heartbeat.interval.ms": 1000,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "isolation.level": "read_committed",
+            "queued.min.messages": 20000,
+            "fetch.queue.backoff.ms": 20,
+        }
+    )
 
 
 async def main() -> None:
@@ -50,10 +68,16 @@ async def main() -> None:
     source = consumer()
     group: list = []  # its metadata, captured where the consumer lives: a second thread's call would wait for consume()
     source.subscribe([TOPIC], on_assign=lambda c, _: group.append(c.consumer_group_metadata()))
-    sink = Producer({
-        "bootstrap.servers": BOOTSTRAP, "transactional.id": f"bare-{OUT}", "linger.ms": 0, "retry.backoff.ms": 10,
-        "transaction.timeout.ms": 15000, "queue.buffering.max.messages": 1000000,
-    })
+    sink = Producer(
+        {
+            "bootstrap.servers": BOOTSTRAP,
+            "transactional.id": f"bare-{OUT}",
+            "linger.ms": 0,
+            "retry.backoff.ms": 10,
+            "transaction.timeout.ms": 15000,
+            "queue.buffering.max.messages": 1000000,
+        }
+    )
     sink.init_transactions()
     polled: asyncio.Queue = asyncio.Queue()
     room = threading.Semaphore(IN_FLIGHT * BATCH * 2 // 500 + 4)
@@ -69,10 +93,13 @@ async def main() -> None:
                 room.release()
 
     threading.Thread(target=poll, daemon=True).start()
-    channel = grpc.aio.insecure_channel(URL, options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)])
+    channel = grpc.aio.insecure_channel(
+        URL, options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    )
     call = channel.unary_unary(
         "/inference.GRPCInferenceService/ModelInfer",
-        request_serializer=pb.ModelInferRequest.SerializeToString, response_deserializer=pb.ModelInferResponse.FromString,
+        request_serializer=pb.ModelInferRequest.SerializeToString,
+        response_deserializer=pb.ModelInferResponse.FromString,
     )
     slots = asyncio.Semaphore(IN_FLIGHT)
     done: queue.SimpleQueue = queue.SimpleQueue()
@@ -94,8 +121,8 @@ async def main() -> None:
             if response.raw_output_contents:
                 raw, at, rows = response.raw_output_contents[0], 0, []
                 for _ in documents:
-                    size = int.from_bytes(raw[at:at + 4], "little")
-                    rows.append(raw[at + 4:at + 4 + size])
+                    size = int.from_bytes(raw[at : at + 4], "little")
+                    rows.append(raw[at + 4 : at + 4 + size])
                     at += 4 + size
             else:
                 rows = list(response.outputs[0].contents.bytes_contents)
@@ -119,10 +146,14 @@ async def main() -> None:
             offsets: dict[int, int] = {}
             for message, value in (pair for batch in batches for pair in batch):
                 p, o = message.partition(), message.offset()
-                sink.produce(OUT, value, key=message.key(), partition=p, headers=[("id", b"%d-%d" % (p, o))])
+                sink.produce(
+                    OUT, value, key=message.key(), partition=p, headers=[("id", b"%d-%d" % (p, o))]
+                )
                 offsets[p] = max(offsets.get(p, 0), o + 1)
             sink.send_offsets_to_transaction(
-                [TopicPartition(TOPIC, p, o, metadata="m" * 500) for p, o in offsets.items()], group[-1])
+                [TopicPartition(TOPIC, p, o, metadata="m" * 500) for p, o in offsets.items()],
+                group[-1],
+            )
             sink.commit_transaction()
             latencies.append(time.perf_counter() - before)
             if started is None:
@@ -132,8 +163,11 @@ async def main() -> None:
         stop.set()
         seconds = time.perf_counter() - started
         latencies.sort()
-        print(f"records_per_s={total / seconds:.0f} records={total} commits={len(latencies)} "
-              f"commit_p50_ms={latencies[len(latencies) // 2] * 1e3:.1f} cpu_s={time.process_time():.1f}", flush=True)
+        print(
+            f"records_per_s={total / seconds:.0f} records={total} commits={len(latencies)} "
+            f"commit_p50_ms={latencies[len(latencies) // 2] * 1e3:.1f} cpu_s={time.process_time():.1f}",
+            flush=True,
+        )
         loop.call_soon_threadsafe(finished.set)
 
     threading.Thread(target=commit, daemon=True).start()

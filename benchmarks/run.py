@@ -64,8 +64,12 @@ def create(bench: Bench, *topics: str, partitions: int = PARTITIONS) -> None:
 
 def preload(bench: Bench, topic: str, records: int, keys: int = 1_000_000) -> None:
     producer = Producer(
-        {"bootstrap.servers": bench.bootstrap, "linger.ms": 20, "partitioner": "murmur2_random",
-         "queue.buffering.max.messages": 1_000_000}
+        {
+            "bootstrap.servers": bench.bootstrap,
+            "linger.ms": 20,
+            "partitioner": "murmur2_random",
+            "queue.buffering.max.messages": 1_000_000,
+        }
     )
     for number in range(records):
         value = json.dumps({"id": number, "text": f"{number}: {WORDS}"}).encode()
@@ -93,12 +97,18 @@ def peak_mb(pid: int) -> float:
 
 
 def timed(
-    bench: Bench, name: str, command: list[str], group: str, topic: str, records: int,
+    bench: Bench,
+    name: str,
+    command: list[str],
+    group: str,
+    topic: str,
+    records: int,
     env: dict[str, str] | None = None,
 ) -> Result:
     """Run a command; time its committed offsets from 20 % to 95 % of the records."""
-    look = Consumer({"bootstrap.servers": bench.bootstrap, "group.id": group,
-                     "enable.auto.commit": False})
+    look = Consumer(
+        {"bootstrap.servers": bench.bootstrap, "group.id": group, "enable.auto.commit": False}
+    )
     log = (bench.folder / f"{group}.log").open("wb")
     process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(env or {})})
     first = last = None
@@ -113,7 +123,9 @@ def timed(
                 last = (now, done, cpu)
                 break
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{name} stopped at {done}: {Path(log.name).read_text()[-2000:]}")
+                raise RuntimeError(
+                    f"{name} stopped at {done}: {Path(log.name).read_text()[-2000:]}"
+                )
             time.sleep(0.01)
         high = peak_mb(process.pid)
     finally:
@@ -165,9 +177,16 @@ def run_bare(bench: Bench, topic: str, records: int, rows: int) -> Result:
     out, group = f"out-{uuid.uuid4().hex[:8]}", f"bare-{uuid.uuid4().hex[:8]}"
     create(bench, out)
     command = [
-        sys.executable, str(HERE / "bare_loop.py"), f"bootstrap={bench.bootstrap}",
-        f"url={bench.grpc.removeprefix('grpc://')}", "model=upper", f"topic={topic}", f"out={out}",
-        f"n={records}", f"batch={rows}", f"group={group}",
+        sys.executable,
+        str(HERE / "bare_loop.py"),
+        f"bootstrap={bench.bootstrap}",
+        f"url={bench.grpc.removeprefix('grpc://')}",
+        "model=upper",
+        f"topic={topic}",
+        f"out={out}",
+        f"n={records}",
+        f"batch={rows}",
+        f"group={group}",
     ]
     return timed(bench, "bare loop", command, group, topic, records)
 
@@ -194,8 +213,11 @@ def show(label: str, results: list[Result]) -> None:
         rate = statistics.median(r.rate for r in runs)
         spread = f"[{min(r.rate for r in runs):,.0f} {max(r.rate for r in runs):,.0f}]"
         cpu = statistics.median(r.cpu_us for r in runs)
-        print(f"{label} {name:20s} {rate:9,.0f} records/s {spread:20s} {rate / bare:5.0%} of bare"
-              f"  {cpu:5.1f} us client CPU  {max(r.peak_mb for r in runs):4.0f} MB", flush=True)
+        print(
+            f"{label} {name:20s} {rate:9,.0f} records/s {spread:20s} {rate / bare:5.0%} of bare"
+            f"  {cpu:5.1f} us client CPU  {max(r.peak_mb for r in runs):4.0f} MB",
+            flush=True,
+        )
 
 
 def throughput(args: argparse.Namespace) -> None:

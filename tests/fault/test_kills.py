@@ -44,9 +44,11 @@ sinks:
 
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[EmbeddedKafka]:
-    properties = {"group.consumer.heartbeat.interval.ms": "1000",
-                  "group.consumer.min.session.timeout.ms": "6000",
-                  "group.consumer.session.timeout.ms": "6000"}
+    properties = {
+        "group.consumer.heartbeat.interval.ms": "1000",
+        "group.consumer.min.session.timeout.ms": "6000",
+        "group.consumer.session.timeout.ms": "6000",
+    }
     with EmbeddedKafka(port=0, properties=properties) as broker:
         yield broker
 
@@ -73,7 +75,9 @@ class Feed:
         for number in range(self._records):
             key = b"k%d" % self._rng.randrange(KEYS)
             self._producer.produce(
-                self._topic, self._value(number), key=key,
+                self._topic,
+                self._value(number),
+                key=key,
                 partition=int(key[1:]) % PARTITIONS,
             )
             ahead = begun + self._seconds * number / self._records - time.monotonic()
@@ -94,9 +98,15 @@ class Feed:
 
 def read(bootstrap: str, topic: str) -> list[Record]:
     """Read all committed records of a topic, partition by partition."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader",
-                         "enable.auto.commit": False, "enable.partition.eof": True,
-                         "isolation.level": "read_committed"})
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "reader",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+        }
+    )
     consumer.assign([ClientPartition(topic, number, 0) for number in range(PARTITIONS)])
     found: dict[int, list[Record]] = {number: [] for number in range(PARTITIONS)}
     ended: set[int] = set()
@@ -107,8 +117,14 @@ def read(bootstrap: str, topic: str) -> list[Record]:
                 continue
             place = TopicPartition(topic, message.partition())
             found[message.partition()].append(
-                Record(place, message.offset(), message.key(), message.value(),
-                       message.timestamp()[1], message.headers())
+                Record(
+                    place,
+                    message.offset(),
+                    message.key(),
+                    message.value(),
+                    message.timestamp()[1],
+                    message.headers(),
+                )
             )
     consumer.close()
     return [record for number in range(PARTITIONS) for record in found[number]]
@@ -130,8 +146,13 @@ def committed(bootstrap: str, group: str, topic: str) -> dict[int, ClientPartiti
 
 
 def create(admin: AdminClient, name: str) -> None:
-    names = [f"{name}.in", f"{name}.out", f"{name}.dead-letters", f"{name}.shout.retry",
-             f"{name}.control"]
+    names = [
+        f"{name}.in",
+        f"{name}.out",
+        f"{name}.dead-letters",
+        f"{name}.shout.retry",
+        f"{name}.control",
+    ]
     for future in admin.create_topics([NewTopic(n, PARTITIONS, 1) for n in names]).values():
         future.result()
 
@@ -169,7 +190,10 @@ def wait_until_finished(admin: AdminClient, bootstrap: str, name: str, within_s:
 
 @pytest.mark.timeout(300)
 def test_every_record_is_out_exactly_once_through_kills(
-    kafka: EmbeddedKafka, server: ModelServer, tmp_path: Path, fault_seed: int,
+    kafka: EmbeddedKafka,
+    server: ModelServer,
+    tmp_path: Path,
+    fault_seed: int,
     fault_records: int,
 ) -> None:
     rng = random.Random(fault_seed)
@@ -180,10 +204,15 @@ def test_every_record_is_out_exactly_once_through_kills(
     file = tmp_path / "pipeline.yaml"
     protocol = "consumer" if fault_seed % 4 == 3 else "classic"
     membership = "static" if fault_seed % 4 == 1 else "dynamic"
-    file.write_text(PIPELINE.format(
-        name=name, bootstrap=bootstrap, url=server.url("grpc"), membership=membership,
-        protocol=protocol,
-    ))
+    file.write_text(
+        PIPELINE.format(
+            name=name,
+            bootstrap=bootstrap,
+            url=server.url("grpc"),
+            membership=membership,
+            protocol=protocol,
+        )
+    )
     feed = Feed(bootstrap, f"{name}.in", fault_records, fault_records / 450, fault_seed)
     fleet = Fleet(file, tmp_path, SLOTS)
     try:
@@ -200,8 +229,10 @@ def test_every_record_is_out_exactly_once_through_kills(
     opened = sum(fleet.kills[point] for point in OPEN_POINTS)
     adopted = len(list(fleet.events("adopted")))
     busy = sum(entry["unfinished"] > 0 for entry in fleet.events("revoked"))
-    print(f"\nseed {fault_seed} {protocol} {membership}: kills {dict(fleet.kills)}, "
-          f"{opened} in open transactions, {adopted} adopted, {busy} busy rebalances")
+    print(
+        f"\nseed {fault_seed} {protocol} {membership}: kills {dict(fleet.kills)}, "
+        f"{opened} in open transactions, {adopted} adopted, {busy} busy rebalances"
+    )
     assert fleet.kills.total() >= 10
     assert opened >= 3
     if membership == "dynamic":

@@ -55,7 +55,9 @@ ORDERINGS = st.sampled_from(["key", "partition", "none"])
 
 @st.composite
 def pipelines(draw: st.DrawFn) -> dict[str, Any]:
-    topic, step, model, sink = draw(st.lists(NAMES, min_size=4, max_size=4, unique=True))
+    topic = draw(st.sampled_from(["tweets", "medical.charts"]))
+    step = draw(st.sampled_from(["translate", "codes"]))
+    sink, model = f"out.{draw(NAMES)}", draw(TEXTS)
     url = st.lists(st.sampled_from(["grpc://a:1", "grpcs://b:2"]), min_size=1, max_size=3)
     settings = some(
         name=TEXTS,

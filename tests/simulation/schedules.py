@@ -72,7 +72,9 @@ async def schedule(seed: int, make: Callable[..., Any] = Worker) -> Fleet:
             now_ms=lambda: round(clock() * 1e3),
             drain_s=5.0,
         )
-        return make(stage, Ports(source, group, sink, model), facts, Format(decode, encode), settings)
+        return make(
+            stage, Ports(source, group, sink, model), facts, Format(decode, encode), settings
+        )
 
     count = 0
 

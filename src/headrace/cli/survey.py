@@ -13,7 +13,7 @@ from headrace.cli.letters import columns
 from headrace.core.records import TopicPartition
 from headrace.core.topology import Stage, Topology
 from headrace.kafka.admin import KafkaGroup
-from headrace.kafka.fleet import Member, members
+from headrace.kafka.fleet import Member, await_coordinator, members
 from headrace.kafka.properties import admin_properties
 from headrace.kafka.reading import CommittedReader, partitions_of
 
@@ -100,6 +100,7 @@ async def _look(topology: Topology, stage: Stage) -> StepSeen:
     group = KafkaGroup(topology, stage)
     topics = [*(source.topic for source in stage.sources), stage.retry_topic]
     try:
+        await asyncio.to_thread(await_coordinator, topology, stage)
         connection = admin_properties(topology)
         by_topic = await asyncio.to_thread(partitions_of, connection, topics)
         partitions = [each for topic in topics for each in by_topic[topic]]

@@ -134,8 +134,6 @@ def _change(
     return Change(topic.name, str(topic.kind), action, partitions, topic.replication, settings)
 
 
-def _partitions_of(
-    source: str, needed: Sequence[NeededTopic], existing: Mapping[str, int]
-) -> int:
+def _partitions_of(source: str, needed: Sequence[NeededTopic], existing: Mapping[str, int]) -> int:
     planned = next((each.partitions for each in needed if each.name == source), None)
     return existing.get(source) or planned or 1

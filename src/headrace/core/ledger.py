@@ -317,26 +317,22 @@ class Ledger:
         return draft
 
 
-def finish(records: Sequence[Record], outputs: Sequence[Output]) -> int:
-    """Finish records with what they leave behind; return how many were released.
+def finish(records: Sequence[Record], outputs: Sequence[Output]) -> None:
+    """Finish records with what they leave behind, and release what may leave.
 
     Records may be of several partitions and in any order. Those of a dropped ledger are ignored.
 
     Raises:
         InvariantError: A record was finished before.
     """
-    released = 0
     for record, output in zip(records, outputs, strict=True):
         ledger: Ledger = record.ledger
-        if ledger.is_dropped:
-            continue
         if record.output is not None:
+            if ledger.is_dropped:
+                continue
             raise InvariantError(f"{record!r} was finished twice")
         record.output = output
         if record.waits:
             ledger.blocked += 1
-        else:
-            before = len(ledger.released)
+        elif not ledger.is_dropped:
             ledger.release(record)
-            released += len(ledger.released) - before
-    return released

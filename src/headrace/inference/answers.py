@@ -11,7 +11,7 @@ from headrace.inference import oip_pb2 as pb
 from headrace.inference.tensors import Column, arrange, unpack
 from headrace.ports import Prediction
 
-_CONTENTS = {
+CONTENTS = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",
     "INT16": "int_contents",
@@ -25,6 +25,7 @@ _CONTENTS = {
     "FP64": "fp64_contents",
     "BYTES": "bytes_contents",
 }
+"""The field of typed contents by datatype; FP16 has none."""
 
 
 class AnswerReader:
@@ -102,7 +103,7 @@ def _raws(response: Any) -> dict[int, bytes]:
 
 
 def _values(tensor: Any) -> list[Any]:
-    name = _CONTENTS.get(tensor.datatype)
+    name = CONTENTS.get(tensor.datatype)
     if name is None:
         raise BrokenAnswerError(f"datatype {tensor.datatype!r} is not one of the protocol's")
     return list(getattr(tensor.contents, name))

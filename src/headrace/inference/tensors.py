@@ -246,7 +246,7 @@ def _check(datatype: str, element: Any) -> None:
     except UnicodeEncodeError:
         raise _UnfitError("text holds half of a surrogate pair and has no UTF-8 form") from None
     except (OverflowError, struct.error):
-        raise _UnfitError(f"{str(element)[:40]} does not fit {datatype}") from None
+        raise _UnfitError(f"{_shown(element)} does not fit {datatype}") from None
 
 
 def _measure(value: Any, declared: Sequence[int]) -> tuple[int, ...]:
@@ -262,6 +262,13 @@ def _measure(value: Any, declared: Sequence[int]) -> tuple[int, ...]:
         shape.append(len(part))
         part = part[0] if part else []
     return tuple(shape)
+
+
+def _shown(number: Any) -> str:
+    # Python refuses to write out an integer of more than 4300 digits.
+    if isinstance(number, int) and number.bit_length() > 128:
+        return f"an integer of {number.bit_length()} bits"
+    return str(number)
 
 
 def _kind(value: Any) -> str:

@@ -1,9 +1,10 @@
 """The workers of a stage, found through the members of its consumer group."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from headrace.core.topology import Stage, Topology
@@ -12,6 +13,8 @@ from headrace.kafka.properties import admin_properties, slot_of
 from headrace.kafka.translate import kafka_error, translated
 
 _ANSWER_WITHIN_S = 10.0
+_COORDINATOR_WITHIN_S = 20.0
+_AGAIN_AFTER_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,42 @@ class Member:
     slot: str
     address: str
     partitions: int
+
+
+def await_coordinator(topology: Topology, stage: Stage) -> None:
+    """Return when the broker that looks after a stage's group answers; blocks.
+
+    An administrative request to a cluster that never had a group is lost until it times out
+    (librdkafka 2.16): the cluster first makes the topic in which groups are kept. A consumer
+    asks again.
+
+    Raises:
+        BrokerUnavailableError: It did not answer in time.
+        BrokerError: Kafka refuses.
+    """
+    asking = Consumer(
+        {
+            **admin_properties(topology),
+            "group.id": stage.group,
+            "enable.auto.commit": False,
+            # An open transaction must not hold the answer back.
+            "isolation.level": "read_uncommitted",
+        }
+    )
+    deadline = time.monotonic() + _COORDINATOR_WITHIN_S
+    try:
+        while True:
+            try:
+                asking.committed([TopicPartition(stage.retry_topic, 0)], timeout=_ANSWER_WITHIN_S)
+            except KafkaException as error:
+                failure = translated(error, f"finding the coordinator of {stage.group}")
+                if not failure.retryable or time.monotonic() > deadline:
+                    raise failure from error
+                time.sleep(_AGAIN_AFTER_S)
+            else:
+                return
+    finally:
+        asking.close()
 
 
 def members(topology: Topology, stage: Stage) -> Sequence[Member]:

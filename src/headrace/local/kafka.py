@@ -33,11 +33,9 @@ _READY_WITHIN_S = 60.0
 _STOP_GRACE_S = 10.0
 _POLL_S = 0.02
 _TAIL_LINES = 30
-# One collector thread: a broker for one machine has more use for the second core than the
-# collector has. The full compiler stays on, for it pays in every run longer than seconds.
-_JVM = ("-XX:+IgnoreUnrecognizedVMOptions", "-XX:+UseSerialGC")
-# Formatting lives half a second: compiling well would cost more than it saves.
-_SHORT_JVM = (*_JVM, "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+# The quick compiler alone: the broker starts with two thirds of the CPU time, and the optimising
+# one had not earned back its own after two million records (6 us of CPU a record either way).
+_JVM = ("-XX:+IgnoreUnrecognizedVMOptions", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 
 class EmbeddedKafka:
@@ -189,7 +187,7 @@ class EmbeddedKafka:
             os.pathsep.join(map(str, jars)),
         ]
         if not is_formatted(log_dir):
-            format_storage([java[0], *_SHORT_JVM, *java[1:]], settings, log_dir)
+            format_storage([java[0], *_JVM, *java[1:]], settings, log_dir)
         run = [*_JVM, f"-Xmx{self._max_heap}", *java[1:], "kafka.Kafka", str(settings)]
         with self.log_path.open("ab") as log:
             self._child = Child([java[0], *run], output=log)

@@ -127,9 +127,12 @@ class Assignments:
         """Adopt or begin the ledger of every added partition."""
         self.epoch, self.token = assignment.epoch, assignment.token
         self._stats.rebalances += 1
+        for partition in self._parked.keys() - set(assignment.added):
+            # Somebody else has it now; what is kept for it would only fill the memory.
+            self._parked.pop(partition).drop()
         positions: dict[TopicPartition, int | None] = dict.fromkeys(assignment.added)
         try:
-            positions.update(await self._begin_stable(assignment.added))
+            positions.update(await self._begin_stable(assignment.epoch, assignment.added))
         except BrokerUnavailableError as error:
             log.warning(
                 "cannot read committed offsets: %s", error, extra={"event": "offsets_unreadable"}
@@ -156,9 +159,9 @@ class Assignments:
     # Where a partition resumes
 
     async def _begin_stable(
-        self, partitions: Sequence[TopicPartition]
+        self, epoch: int, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, int]:
-        """Begin or adopt the partitions whose committed offsets are stable.
+        """Begin or adopt an epoch's partitions whose committed offsets are stable.
 
         While a transaction of ours over a partition has not ended, even a stable offset says
         nothing: its own commit may still arrive.
@@ -168,7 +171,6 @@ class Assignments:
         ]
         if not partitions:
             return {}
-        epoch = self.epoch
         committed = await self._group.committed(partitions)
         stable = {p: c for p in partitions if (c := committed.get(p)) is not None}
         bounds = await self._group.bounds(list(stable))
@@ -244,7 +246,7 @@ class Assignments:
                 if loop.time() >= fence_at:
                     await self._fence_writers(pending)
                     fence_at = loop.time() + UNSTABLE_FOR_S
-                positions = await self._begin_stable(pending)
+                positions = await self._begin_stable(epoch, pending)
             except BrokerError as error:
                 log.warning("cannot resolve offsets: %s", error, extra={"event": "resolve_failed"})
                 continue

@@ -16,6 +16,10 @@ APPLIED: Final = "applied"
 """The end of a transaction is carried out, its answer is lost."""
 LATE: Final = "late"
 """The end of a transaction is not answered and lands later, unless it is fenced."""
+FENCED: Final = "fenced"
+"""Somebody takes the transactional id over before the request arrives."""
+APPLIED_THEN_FENCED: Final = "applied, then fenced"
+"""The end is carried out and its answer lost; when it is asked again, the id is taken over."""
 UNAVAILABLE: Final = "unavailable"
 """This one request is not answered."""
 DOWN: Final = "down"
@@ -36,8 +40,8 @@ STORM: Rates = {
     "slots": ((UNAVAILABLE, 0.03),),
     "fence": ((UNAVAILABLE, 0.03), (CRASH, 0.01)),
     "open": ((UNAVAILABLE, 0.05), (CRASH, 0.02)),
-    "produce": ((ABORT, 0.02), (CRASH, 0.02), (DOWN, 0.005)),
-    "offsets": ((ABORT, 0.02), (CRASH, 0.02)),
+    "produce": ((ABORT, 0.02), (CRASH, 0.02), (DOWN, 0.005), (FENCED, 0.005)),
+    "offsets": ((ABORT, 0.02), (CRASH, 0.02), (FENCED, 0.005)),
     "end": (
         (ABORT, 0.02),
         (LOST, 0.02),
@@ -45,6 +49,8 @@ STORM: Rates = {
         (LATE, 0.03),
         (CRASH, 0.02),
         (CRASH_IN_FLIGHT, 0.02),
+        (FENCED, 0.005),
+        (APPLIED_THEN_FENCED, 0.01),
     ),
     "ended": ((CRASH, 0.02),),
     "abort": ((LOST, 0.05), (CRASH, 0.02)),

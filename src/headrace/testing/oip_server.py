@@ -12,6 +12,7 @@ import grpc.aio
 
 from headrace.errors import InvariantError
 from headrace.inference import oip_pb2 as pb
+from headrace.inference.answers import CONTENTS
 from headrace.inference.metadata import ModelMetadata
 from headrace.inference.tensors import pack, unpack
 
@@ -140,7 +141,7 @@ class OipServer:
     Args:
         model: What to do with a request; it may be replaced at any time.
         metadata: What the model says about itself; by default the server does not know the call.
-        is_ready: What the model says when asked.
+        is_ready: What the model says when asked, or how it refuses the question.
         credentials: Serve TLS with these.
         max_request_bytes: Largest request that is accepted, -1 for any.
     """
@@ -150,7 +151,7 @@ class OipServer:
         model: Model = upper,
         *,
         metadata: ModelMetadata | Refuse = _NO_METADATA,
-        is_ready: bool = True,
+        is_ready: bool | Refuse = True,
         credentials: grpc.ServerCredentials | None = None,
         max_request_bytes: int = -1,
     ) -> None:
@@ -226,7 +227,9 @@ class OipServer:
         """Accept connections again, on the same port."""
         await self._forwarder.open(self._port)
 
-    async def _ready(self, _request: bytes, _context: Any) -> bytes:
+    async def _ready(self, _request: bytes, context: Any) -> bytes:
+        if isinstance(self.is_ready, Refuse):
+            await context.abort(self.is_ready.code, self.is_ready.details)
         answer: bytes = pb.ModelReadyResponse(ready=self.is_ready).SerializeToString()
         return answer
 
@@ -286,22 +289,6 @@ def _parse(serialized: bytes, metadata: Mapping[str, str | bytes]) -> Request:
     )
 
 
-_TYPED = {
-    "BOOL": "bool_contents",
-    "INT8": "int_contents",
-    "INT16": "int_contents",
-    "INT32": "int_contents",
-    "INT64": "int64_contents",
-    "UINT8": "uint_contents",
-    "UINT16": "uint_contents",
-    "UINT32": "uint_contents",
-    "UINT64": "uint64_contents",
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-    "BYTES": "bytes_contents",
-}
-
-
 def _serialize_answer(answer: Answer, request: Request) -> bytes:
     response = pb.ModelInferResponse(model_name=request.model, model_version=answer.version)
     for tensor in answer.tensors:
@@ -309,7 +296,7 @@ def _serialize_answer(answer: Answer, request: Request) -> bytes:
         output = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=shape)
         if tensor.is_typed:
             values = [v.encode() if isinstance(v, str) else v for v in tensor.values]
-            getattr(output.contents, _TYPED[tensor.datatype]).extend(values)
+            getattr(output.contents, CONTENTS[tensor.datatype]).extend(values)
         else:
             response.raw_output_contents.append(_raw(tensor))
     serialized: bytes = response.SerializeToString()

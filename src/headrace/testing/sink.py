@@ -13,7 +13,15 @@ from headrace.errors import (
 )
 from headrace.ports import Transaction
 from headrace.testing.broker import SimulatedBroker
-from headrace.testing.hazards import ABORT, APPLIED, CRASH_IN_FLIGHT, LATE, LOST
+from headrace.testing.hazards import (
+    ABORT,
+    APPLIED,
+    APPLIED_THEN_FENCED,
+    CRASH_IN_FLIGHT,
+    FENCED,
+    LATE,
+    LOST,
+)
 from headrace.testing.processes import SimulatedCrash, SimulatedProcess
 from headrace.testing.transactions import RefusedError
 
@@ -21,7 +29,8 @@ from headrace.testing.transactions import RefusedError
 class SimulatedSink:
     """A `TransactionSink` on a `SimulatedBroker`.
 
-    Cancelling a call does not stop it; the next one waits for it.
+    Cancelling a call does not stop it; the next one waits for it. As with the real client, a
+    FencedError during the commit itself does not tell whether an earlier try of it succeeded.
 
     Args:
         broker: The cluster.
@@ -145,6 +154,9 @@ class SimulatedSink:
             self._broker.transactions.end(self._id, epoch, commit=True)
         if fault in (LATE, LOST, APPLIED):
             await self._give_up("commit", gives_up_after_s)
+        if fault == APPLIED_THEN_FENCED:
+            self._take_over()
+            raise FencedError(f"another producer took over {self._id!r} during the commit")
         await self._broker.hazard("ended", self._process)
 
     async def _abort(self, epoch: int) -> None:
@@ -160,7 +172,14 @@ class SimulatedSink:
         await self._broker.up(self._process)
         if fault == ABORT:
             raise RefusedError(f"refused at {point}")
+        if fault == FENCED:
+            self._take_over()
         return fault
+
+    def _take_over(self) -> None:
+        """Be somebody else who uses the transactional id."""
+        timeout_s = self._broker.settings.transaction_timeout_s
+        self._broker.transactions.init(self._id, timeout_s)
 
     def _send_late(self, epoch: int, gives_up_after_s: float) -> None:
         """Have the commit arrive after the client has given up, unless it is fenced by then."""

@@ -440,6 +440,15 @@ async def test_ready_is_what_the_model_says():
         assert not await client.ready()
 
 
+@pytest.mark.parametrize(
+    ("code", "is_ready"),
+    [(grpc.StatusCode.UNIMPLEMENTED, True), (grpc.StatusCode.UNKNOWN, False)],
+)
+async def test_a_server_without_the_question_counts_as_ready_a_failing_one_does_not(code, is_ready):
+    async with OipServer(is_ready=Refuse(code)) as server, client_of(server) as client:
+        assert await client.ready() is is_ready
+
+
 async def test_a_model_that_cannot_be_reached_is_not_ready_and_is_again_when_it_comes_back():
     async with OipServer() as server, client_of(server) as client:
         assert await client.ready()

@@ -57,6 +57,13 @@ def test_a_number_beyond_a_float_is_refused_not_made_infinite(datatype, largest,
     assert list(reasons(datatype, (), [0.0, beyond])) == [1]
 
 
+@pytest.mark.parametrize("datatype", ["INT64", "UINT8", "FP16", "FP64"])
+def test_an_integer_too_long_to_write_out_is_refused_like_any_other(datatype):
+    assert reasons(datatype, (), [10**5000]) == {
+        0: f"an integer of 16610 bits does not fit {datatype}"
+    }
+
+
 @pytest.mark.parametrize("datatype", INTEGERS)
 @pytest.mark.parametrize("value", [True, 1.0, "1", None, {}])
 def test_an_integer_tensor_takes_integers_only(datatype, value):

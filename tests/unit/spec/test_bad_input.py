@@ -311,6 +311,7 @@ def test_a_name_that_kafka_or_headrace_does_not_allow_is_refused(edited, old, ne
         ("-1", "E012"),
         ("yesterday", "E013"),
         ("2026-01-31T00:00:00", "E013"),
+        ("0001-01-01T00:00:00", "E013"),
         ("1960-01-31T00:00:00Z", "E013"),
         ("'0001-01-01T00:00:00+14:00'", "E013"),
     ],
@@ -320,6 +321,7 @@ def test_a_start_that_is_no_moment_is_refused(edited, start, problem):
 
     assert len(lines) == 1
     assert f":2: {problem} " in lines[0]
+    assert "; use earliest, latest, error, " in lines[0]
 
 
 def test_every_problem_is_reported_at_once_in_the_order_of_the_file(lint):

@@ -5,6 +5,7 @@ import pytest
 from headrace.core.records import TopicPartition
 from headrace.errors import (
     BrokerUnavailableError,
+    FencedError,
     InvariantError,
     TransactionAbortedError,
     TransactionIndefiniteError,
@@ -13,9 +14,11 @@ from headrace.testing import SimulatedCrash
 from headrace.testing.hazards import (
     ABORT,
     APPLIED,
+    APPLIED_THEN_FENCED,
     CRASH,
     CRASH_IN_FLIGHT,
     DOWN,
+    FENCED,
     LATE,
     LOST,
     UNAVAILABLE,
@@ -55,6 +58,28 @@ async def test_an_indefinite_end_has_happened_or_not(cluster, fault, outcome):
     with pytest.raises(TransactionIndefiniteError):
         await sink.commit(cluster.transaction("x", p0=1))
     await sink.open()
+
+    assert cluster.outcome == outcome
+    assert not cluster.broker.has_open_transactions
+
+
+@pytest.mark.parametrize(
+    ("point", "fault", "outcome"),
+    [
+        ("produce", FENCED, ([], None)),
+        ("offsets", FENCED, ([], None)),
+        ("end", FENCED, ([], None)),
+        ("end", APPLIED_THEN_FENCED, (["x"], 1)),
+    ],
+)
+async def test_a_fenced_end_may_have_happened_only_if_the_commit_was_sent(
+    cluster, point, fault, outcome
+):
+    sink = await cluster.sink(cluster.process("a"))
+    cluster.hazards.plan(point, fault)
+
+    with pytest.raises(FencedError):
+        await sink.commit(cluster.transaction("x", p0=1))
 
     assert cluster.outcome == outcome
     assert not cluster.broker.has_open_transactions

@@ -1,0 +1,115 @@
+"""Translates 1,000 tweets on an embedded Kafka and shows what came out.
+
+The last line on stdout is the summary of `headrace up`: this run's records, counted from Kafka.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from headrace.core.topology import Topology
+from headrace.kafka.dead_letters import DeadLetter, DeadLetters
+from headrace.kafka.properties import admin_properties
+from headrace.kafka.reading import CommittedReader, existing_partitions, log_bounds
+from headrace.local.kafka import EmbeddedKafka
+from headrace.spec.compile import compile_file
+
+HERE = Path(__file__).parent
+PIPELINE = HERE / "pipeline.yaml"
+TWEETS = HERE / "tweets.jsonl"
+SHOWN = 12
+WIDTH = 120
+
+
+def main() -> int:
+    """Run the pipeline once and return the exit code: 0 if every tweet is accounted for."""
+    with EmbeddedKafka(port=0, progress=say) as kafka:
+        topology = replace(
+            compile_file(PIPELINE, os.environ), bootstrap_servers=kafka.bootstrap_servers
+        )
+        summary = translate(kafka.bootstrap_servers)
+        console = Console(width=WIDTH if not sys.stdout.isatty() else None)
+        console.print(translations(topology))
+        console.print(refused(DeadLetters(topology).open()))
+    print(json.dumps(summary), flush=True)
+    accounted = summary["written"] + summary["dead_lettered"] + summary["dropped"]
+    if summary["read"] != accounted:
+        say(f"{summary['read']} tweets were read, but {accounted} are accounted for")
+        return 1
+    return 0
+
+
+def translate(bootstrap_servers: str) -> dict[str, Any]:
+    """Run `headrace up` until every tweet is done, and return its summary."""
+    command = [sys.executable, "-m", "headrace", "up", str(PIPELINE)]
+    command += ["--input", f"tweets={TWEETS}", "--workers", "2", "--until-idle"]
+    command += ["--bootstrap-servers", bootstrap_servers]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as up:
+        try:
+            told, _ = up.communicate()
+        except KeyboardInterrupt:
+            # Ctrl-C has reached it, too; it stops its children in order.
+            up.wait()
+            raise SystemExit(130) from None
+    if up.returncode:
+        raise SystemExit(up.returncode)
+    summary: dict[str, Any] = json.loads(told.splitlines()[-1])
+    return summary
+
+
+def translations(topology: Topology) -> Table:
+    """Return a table of some tweets beside their translation."""
+    table = Table(title="some of the translations", title_justify="left", expand=True)
+    for heading in ("tweet", "tuit"):
+        table.add_column(heading, ratio=1)
+    found = sorted(documents(topology), key=lambda each: int(each["id"]))
+    for document in found[:: max(1, len(found) // SHOWN)][:SHOWN]:
+        table.add_row(document["text"], document["translation"])
+    return table
+
+
+def documents(topology: Topology) -> Iterator[dict[str, Any]]:
+    """Yield every committed document of the sink."""
+    connection = admin_properties(topology)
+    sink = topology.stages[0].sinks[0].topic
+    bounds = log_bounds(connection, existing_partitions(connection, sink))
+    starts = {place: start for place, (start, _) in bounds.items()}
+    with CommittedReader(connection, starts) as reader:
+        for record in reader.to_end({place: end for place, (_, end) in bounds.items()}):
+            if record.value is not None:
+                yield json.loads(record.value)
+
+
+def refused(letters: list[DeadLetter]) -> Table:
+    """Return a table of the dead letters and why each was given up."""
+    table = Table(title=f"{len(letters)} dead letters", title_justify="left", expand=True)
+    for heading, ratio in (("record", 1), ("value", 3), ("reason", 4)):
+        table.add_column(heading, ratio=ratio, overflow="fold")
+    for letter in letters:
+        value = (letter.value or b"").decode(errors="backslashreplace")
+        reason = f"{letter.error}: {letter.message}"
+        table.add_row(letter.id, shortened(value), shortened(reason, 160))
+    return table
+
+
+def shortened(text: str, width: int = 70) -> str:
+    """Return text on one line, cut to a width."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def say(line: str) -> None:
+    """Tell a person something, on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
