@@ -1,15 +1,15 @@
-"""Throughput, latency and CPU of headrace beside a bare loop, on one broker and one model server.
+"""Throughput, latency, memory and CPU of headrace beside peers, on one broker and model server.
 
-    python benchmarks/run.py                       # everything in benchmarks/README.md
-    python benchmarks/run.py throughput --records 300000 --rows 32 256
-    python benchmarks/run.py latency --rate 200
+    python benchmarks/run.py                          # everything in benchmarks/README.md
+    python benchmarks/run.py throughput --rows 32 256
+    python benchmarks/run.py plain latency slow backlog
 
 Every figure of one call comes from the same broker, model server and run, so ratios hold on a
-noisy machine; each pair is measured `--rounds` times in turn and the median is printed.
+noisy machine; competitors take turns, `--rounds` times each, and the median is printed.
 """
 
 import argparse
-import asyncio
+import dataclasses
 import json
 import os
 import platform
@@ -24,8 +24,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from headrace.local.kafka import EmbeddedKafka
 from headrace.local.model_server import ModelServer
@@ -53,7 +53,8 @@ class Result:
     name: str
     rate: float
     cpu_us: float
-    peak_mb: float
+    early_mb: float
+    late_mb: float
 
 
 def create(bench: Bench, *topics: str, partitions: int = PARTITIONS) -> None:
@@ -79,9 +80,15 @@ def preload(bench: Bench, topic: str, records: int, keys: int = 1_000_000) -> No
     producer.flush()
 
 
-def committed(admin: Consumer, group_topic: str) -> int:
-    offsets = admin.committed([TopicPartition(group_topic, p) for p in range(PARTITIONS)])
-    return sum(max(each.offset, 0) for each in offsets)
+def written(bench: Bench, topic: str) -> int:
+    """Return how many records of a topic are committed, markers of transactions among them."""
+    admin = AdminClient({"bootstrap.servers": bench.bootstrap})
+    asked = {TopicPartition(topic, p): OffsetSpec.latest() for p in range(PARTITIONS)}
+    try:
+        answers = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED)
+        return sum(answer.result().offset for answer in answers.values())
+    except KafkaException:
+        return 0  # the topic is still spreading
 
 
 def cpu_seconds(pid: int) -> float:
@@ -89,9 +96,9 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def peak_mb(pid: int) -> float:
+def resident_mb(pid: int) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
+        if line.startswith("VmRSS"):
             return int(line.split()[1]) / 1024
     return 0.0
 
@@ -100,42 +107,42 @@ def timed(
     bench: Bench,
     name: str,
     command: list[str],
-    group: str,
-    topic: str,
+    out: str,
     records: int,
     env: dict[str, str] | None = None,
 ) -> Result:
-    """Run a command; time its committed offsets from 20 % to 95 % of the records."""
-    look = Consumer(
-        {"bootstrap.servers": bench.bootstrap, "group.id": group, "enable.auto.commit": False}
-    )
-    log = (bench.folder / f"{group}.log").open("wb")
+    """Run a command; time what it has written from 20 % to 95 % of the records."""
+    log = (bench.folder / f"{out}.log").open("wb")
     process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(env or {})})
-    first = last = None
+    first = None
+    memory: list[float] = []
     try:
         deadline = time.monotonic() + 300
         while True:
-            done = committed(look, topic)
+            done = written(bench, out)
             now, cpu = time.perf_counter(), cpu_seconds(process.pid)
             if first is None and done >= 0.2 * records:
                 first = (now, done, cpu)
+            if first is not None:
+                memory.append(resident_mb(process.pid))
             if done >= 0.95 * records:
-                last = (now, done, cpu)
                 break
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(
-                    f"{name} stopped at {done}: {Path(log.name).read_text()[-2000:]}"
-                )
-            time.sleep(0.01)
-        high = peak_mb(process.pid)
+                raise RuntimeError(f"{name} at {done}: {Path(log.name).read_text()[-2000:]}")
+            time.sleep(0.02)
     finally:
         process.kill()
         process.wait()
-        look.close()
         log.close()
-    assert first
-    count = last[1] - first[1]
-    return Result(name, count / (last[0] - first[0]), (last[2] - first[2]) / count * 1e6, high)
+    count = done - first[1]
+    third = max(1, len(memory) // 3)
+    return Result(
+        name,
+        count / (now - first[0]),
+        (cpu - first[2]) / count * 1e6,
+        statistics.median(memory[:third]),
+        statistics.median(memory[-third:]),
+    )
 
 
 def pipeline_file(bench: Bench, name: str, topic: str, out: str, **options: object) -> Path:
@@ -161,20 +168,26 @@ sinks:
     return path
 
 
-def run_headrace(bench: Bench, topic: str, records: int, rows: int, ordering: str) -> Result:
-    name, out = f"b{uuid.uuid4().hex[:8]}", f"out-{uuid.uuid4().hex[:8]}"
+def headrace_command(
+    bench: Bench, topic: str, rows: int, ordering: str = "key"
+) -> tuple[list[str], str]:
+    """Prepare a pipeline; return the worker's command and its sink."""
+    name = f"b{uuid.uuid4().hex[:8]}"
+    out = f"{name}.out"
     create(bench, out)
     path = pipeline_file(bench, name, topic, out, rows=rows, ordering=ordering)
     python = [sys.executable, "-m", "headrace"]
     subprocess.run([*python, "topics", "apply", str(path)], check=True, capture_output=True)
-    command = [*python, "run", str(path), "--slot", "bench"]
-    if os.environ.get("BENCH_PROFILE"):
-        command = [sys.executable, "-m", os.environ["BENCH_PROFILE"], *command[2:]]
-    return timed(bench, f"headrace {ordering}", command, f"{name}.upper", topic, records)
+    return [*python, "run", str(path), "--slot", "bench"], out
+
+
+def run_headrace(bench: Bench, topic: str, records: int, rows: int, ordering: str) -> Result:
+    command, out = headrace_command(bench, topic, rows, ordering)
+    return timed(bench, f"headrace {ordering}", command, out, records)
 
 
 def run_bare(bench: Bench, topic: str, records: int, rows: int) -> Result:
-    out, group = f"out-{uuid.uuid4().hex[:8]}", f"bare-{uuid.uuid4().hex[:8]}"
+    out = f"bare-{uuid.uuid4().hex[:8]}"
     create(bench, out)
     command = [
         sys.executable,
@@ -186,9 +199,25 @@ def run_bare(bench: Bench, topic: str, records: int, rows: int) -> Result:
         f"out={out}",
         f"n={records}",
         f"batch={rows}",
-        f"group={group}",
     ]
-    return timed(bench, "bare loop", command, group, topic, records)
+    return timed(bench, "bare loop", command, out, records)
+
+
+def run_plain(bench: Bench, topic: str, records: int, rows: int) -> Result:
+    out = f"plain-{uuid.uuid4().hex[:8]}"
+    create(bench, out)
+    env = {
+        "BROKER": bench.bootstrap,
+        "OIP_URL": f"{bench.http}/v2/models/upper/infer",
+        "IN": topic,
+        "OUT": out,
+        "GROUP": out,
+        "PLAIN_ROWS": str(rows),
+        "PLAIN_CONSUME": str(rows),
+    }
+    return timed(
+        bench, "plain loop, REST", [sys.executable, str(HERE / "plain.py")], out, records, env
+    )
 
 
 @contextmanager
@@ -205,22 +234,25 @@ def environment(upper_ms: float = 0) -> Iterator[Bench]:
 
 
 def show(label: str, results: list[Result]) -> None:
+    """Print a line per competitor, as a ratio to the first one."""
     by_name: dict[str, list[Result]] = {}
     for result in results:
         by_name.setdefault(result.name, []).append(result)
-    bare = statistics.median(r.rate for r in by_name["bare loop"])
+    first = statistics.median(r.rate for r in next(iter(by_name.values())))
     for name, runs in by_name.items():
         rate = statistics.median(r.rate for r in runs)
         spread = f"[{min(r.rate for r in runs):,.0f} {max(r.rate for r in runs):,.0f}]"
         cpu = statistics.median(r.cpu_us for r in runs)
         print(
-            f"{label} {name:20s} {rate:9,.0f} records/s {spread:20s} {rate / bare:5.0%} of bare"
-            f"  {cpu:5.1f} us client CPU  {max(r.peak_mb for r in runs):4.0f} MB",
+            f"{label:12s} {name:20s} {rate:9,.0f} records/s {spread:20s} {rate / first:6.0%}"
+            f"  {cpu:6.1f} us client CPU"
+            f"  {max(r.early_mb for r in runs):4.0f} -> {max(r.late_mb for r in runs):.0f} MB",
             flush=True,
         )
 
 
 def throughput(args: argparse.Namespace) -> None:
+    """headrace beside the bare loop."""
     with environment() as bench:
         create(bench, "in")
         preload(bench, "in", args.records)
@@ -228,21 +260,114 @@ def throughput(args: argparse.Namespace) -> None:
             results = []
             for _ in range(args.rounds):
                 results.append(run_bare(bench, "in", args.records, rows))
-                for ordering in args.ordering:
-                    results.append(run_headrace(bench, "in", args.records, rows, ordering))
-            show(f"{rows:4d} rows", results)
+                results += [
+                    run_headrace(bench, "in", args.records, rows, ordering)
+                    for ordering in args.ordering
+                ]
+            show(f"{rows} rows", results)
+
+
+def plain(args: argparse.Namespace) -> None:
+    """headrace beside what a good engineer writes instead: 64 rows a REST call."""
+    for upper_ms, records in ((0, args.records), (10, args.records // 5)):
+        with environment(upper_ms) as bench:
+            create(bench, "in")
+            preload(bench, "in", records)
+            results = []
+            for _ in range(args.rounds):
+                results.append(run_plain(bench, "in", records // (1 if not upper_ms else 3), 64))
+                results.append(run_headrace(bench, "in", records, 64, "key"))
+            show(f"{upper_ms} ms", results)
+
+
+def latency(args: argparse.Namespace) -> None:
+    """From append to visible for a read_committed consumer, at a fixed rate."""
+    with environment() as bench:
+        create(bench, "in")
+        command, out = headrace_command(bench, "in", 64)
+        worker = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        try:
+            print_latency(bench, out, args.rate, args.seconds)
+        finally:
+            worker.kill()
+            worker.wait()
+
+
+def print_latency(bench: Bench, out: str, rate: int, seconds: float, warm_s: float = 8) -> None:
+    producer = Producer({"bootstrap.servers": bench.bootstrap, "linger.ms": 0})
+    reader = Consumer(
+        {
+            "bootstrap.servers": bench.bootstrap,
+            "group.id": "eye",
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 10,
+        }
+    )
+    reader.assign([TopicPartition(out, p, 0) for p in range(PARTITIONS)])
+    begun, sent, delays = time.time(), 0, []
+    total = int(rate * (warm_s + seconds))
+    got = 0
+    while got < total and time.time() - begun < warm_s + seconds + 20:
+        while sent < min(total, (time.time() - begun) * rate):
+            text = json.dumps({"text": f"{time.time_ns()} {WORDS}"})
+            producer.produce("in", text.encode(), key=str(sent).encode())
+            sent += 1
+        producer.poll(0)
+        message = reader.poll(0.002)
+        while message is not None and not message.error():
+            appended = int(json.loads(message.value())["text"].split()[0]) / 1e9
+            got += 1
+            if appended - begun > warm_s:
+                delays.append(time.time() - appended)
+            message = reader.poll(0)
+    delays.sort()
+    p50, p99 = delays[len(delays) // 2] * 1e3, delays[int(len(delays) * 0.99)] * 1e3
+    print(f"latency at {rate}/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms, n={len(delays)}", flush=True)
+
+
+def slow(args: argparse.Namespace) -> None:
+    """One record takes 30 s: what the others keep of their throughput."""
+    records = 2 * args.records
+    with environment() as bench:
+        for topic, first in (("in", "fine"), ("slow-in", "!slow=30")):
+            create(bench, topic)
+            producer = Producer({"bootstrap.servers": bench.bootstrap})
+            producer.produce(topic, json.dumps({"text": first}).encode(), key=b"first")
+            producer.flush()
+            preload(bench, topic, records, keys=100_000)
+        for ordering in ("none", "key"):
+            results = []
+            for _ in range(args.rounds):
+                without = run_headrace(bench, "in", records, 256, ordering)
+                beside = run_headrace(bench, "slow-in", records, 256, ordering)
+                results += [without, dataclasses.replace(beside, name="beside a slow one")]
+            show(ordering, results)
+
+
+def backlog(_: argparse.Namespace) -> None:
+    """Memory of a worker with a million records to read."""
+    with environment() as bench:
+        create(bench, "in")
+        preload(bench, "in", 1_000_000)
+        show("backlog", [run_headrace(bench, "in", 1_000_000, 256, "key")])
+
+
+VERBS = {each.__name__: each for each in (throughput, plain, latency, slow, backlog)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    verbs = parser.add_subparsers(dest="verb")
-    some = verbs.add_parser("throughput")
-    some.add_argument("--records", type=int, default=300_000)
-    some.add_argument("--rows", type=int, nargs="+", default=[32, 256])
-    some.add_argument("--rounds", type=int, default=3)
-    some.add_argument("--ordering", nargs="+", default=["key", "partition"])
+    parser.add_argument("verbs", nargs="*", choices=[*VERBS, []], help="default: all")
+    parser.add_argument("--records", type=int, default=300_000)
+    parser.add_argument("--rows", type=int, nargs="+", default=[32, 256])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--ordering", nargs="+", default=["key", "partition"])
+    parser.add_argument("--rate", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=20)
     args = parser.parse_args()
-    throughput(args)
+    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    for verb in args.verbs or VERBS:
+        VERBS[verb](args)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What a worker may rely on from Kafka, held against the simulated broker and a real one."""
 
 import dataclasses
+import time
 
 import pytest
 
@@ -299,6 +300,27 @@ async def test_a_partition_without_a_commit_starts_where_its_source_says(setting
     await setting.delete_records(p, 1)
 
     assert await setting.view({p.topic: start}).start_offsets([p]) == {p: expected}
+
+
+async def test_a_timestamp_starts_at_the_first_record_that_is_not_older(setting):
+    source, unrelated = await setting.topic(), await setting.topic()
+    p = TopicPartition(source, 0)
+    writer = await setting.member("writer", unrelated)
+    await writer.owns(TopicPartition(unrelated, 0))
+    sink = await setting.sink("writer")
+    now = round(time.time() * 1000)
+    ages = (30_000, 20_000, 10_000)
+    results = [(source, b"x", None, 0, None, now - age, None) for age in ages]
+    await sink.commit(setting.transaction(writer.token, results))
+    reader = await setting.member("reader", source)
+    await reader.until(lambda: reader.positions.get(p) == 4)
+
+    starts = [
+        (await setting.view({source: now - age}).start_offsets([p]))[p]
+        for age in (40_000, 20_000, 19_999, 0)
+    ]
+
+    assert starts == [0, 1, 2, 4]
 
 
 async def test_a_source_that_says_error_does_not_start_without_a_commit(setting):

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Self
 
 import pytest
+from confluent_kafka import TopicPartition as ClientPartition
 
 from headrace.core.records import Commit, Committed, Outgoing, Record, TopicPartition
 from headrace.core.topology import Model, ModelStep, Source, Stage, Topology
@@ -344,6 +345,25 @@ async def test_an_undecided_partition_is_silent_until_it_is_started(world_of, pr
     started = [each.offset for each in member.records if each.partition == undecided]
     # A transaction marker stands at 10.
     assert started == [*range(4, 10), *range(11, 21)]
+
+
+@in_loop
+async def test_an_undecided_partition_whose_log_no_longer_begins_at_0_can_be_started(
+    world_of, admin, protocol
+):
+    world = world_of(protocol=protocol)
+    await world.write(range(20))
+    partition = world.partition(0)
+    (deleted,) = admin.delete_records([ClientPartition(*partition, 10)]).values()
+    deleted.result(10)
+    async with Member(world, "a") as member:
+        member.answer = lambda _: _soon({partition: None})
+        await member.owns(1)
+        member.source.start_at(member.assignments[0].epoch, partition, 12)
+
+        records = await member.read(8)
+
+    assert [each.offset for each in records] == list(range(12, 20))
 
 
 @in_loop

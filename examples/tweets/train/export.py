@@ -1,6 +1,7 @@
 """Turns trained weights into an Argos Translate package, and checks that they mean the same.
 
-The check translates held-out texts greedily with JAX and with CTranslate2 and compares them.
+The check translates held-out texts greedily with JAX and with CTranslate2, and scores their
+reference translations with both.
 """
 
 import argparse
@@ -31,6 +32,7 @@ _METADATA = {
 }
 _LONGEST = 512  # positions that the exported model knows
 _CHECKED_PIECES = 40
+_SCORED = 8  # references whose log-probabilities are compared
 
 
 def _copied(array: np.ndarray) -> np.ndarray:
@@ -141,11 +143,32 @@ def agreement(
     results = translator.translate_batch(
         [[pieces.id_to_piece(number) for number in source] for source in sources],
         beam_size=1,
+        min_decoding_length=0,
         max_decoding_length=MAX_SOURCE - 1,
     )
     given = [result.hypotheses[0] for result in results]
     wanted = [[pieces.id_to_piece(number) for number in answer] for answer in answers]
     return sum(one == other for one, other in zip(given, wanted, strict=True))
+
+
+def largest_difference(
+    weights: Weights,
+    model: Path,
+    pieces: sentencepiece.SentencePieceProcessor,
+    pairs: list[tuple[list[int], list[int]]],
+) -> float:
+    """Score given translations with both; give the largest difference of a log-probability."""
+    translator = ctranslate2.Translator(str(model), intra_threads=1, inter_threads=1)
+    words = [[[pieces.id_to_piece(piece) for piece in side] for side in pair] for pair in pairs]
+    scored = translator.score_batch([source for source, _ in words], [to for _, to in words])
+    differences = []
+    for (source, target), result in zip(pairs, scored, strict=True):
+        wanted = np.array([*target, END])
+        memory, mask = transformer.encode(weights, np.array([source]))
+        scores = transformer.logits(weights, memory, mask, np.array([[START, *target]]))[0]
+        logs = np.asarray(jax.nn.log_softmax(scores))[np.arange(len(wanted)), wanted]
+        differences.append(float(np.abs(np.array(result.log_probs) - logs).max()))
+    return max(differences)
 
 
 def pack(model: Path, work: Path, card: Path | None, package: Path) -> None:
@@ -172,11 +195,15 @@ def main() -> None:
     sources = [pieces.encode(text) for text in texts[: arguments.check]]
     sources = [source for source in sources if len(source) <= _CHECKED_PIECES]
     answers = list(greedy(weights, sources))
+    references = (work / "test_grammar.es").read_text(encoding="utf-8").splitlines()
+    pairs = [(pieces.encode(texts[row]), pieces.encode(references[row])) for row in range(_SCORED)]
     for name, quantization in (("float32", None), ("int8", "int8")):
         convert(weights, pieces, work / name, quantization)
         if sources:
             same = agreement(work / name, pieces, sources, answers)
             print(f"{name}: {same} of {len(sources)} greedy translations equal those of JAX")
+            apart = largest_difference(weights, work / name, pieces, pairs)
+            print(f"{name}: log-probabilities of references differ by at most {apart:.2g}")
     package = work / "en_es_tiny.argosmodel"
     pack(work / "int8", work, arguments.card, package)
     print(f"{package}: {package.stat().st_size} bytes")

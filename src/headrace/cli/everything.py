@@ -26,11 +26,16 @@ from headrace.cli.settings import (
     model_urls,
     say,
 )
-from headrace.core.topology import Topology
 from headrace.kafka.tally import Summary, Tally
 from headrace.local.kafka import EmbeddedKafka, join_or_start
 from headrace.local.model_server import ModelServer
-from headrace.local.supervisor import Command, Supervisor, SupervisorStatus, keep_running
+from headrace.local.supervisor import (
+    Command,
+    Restartable,
+    Supervisor,
+    SupervisorStatus,
+    keep_running,
+)
 from headrace.spec.loader import folder_of
 
 LOOK_EVERY_S = 0.25
@@ -120,7 +125,9 @@ class _Everything:
             tally = Tally(self._topology)
             parts.push_async_callback(tally.close)
             await tally.begin()
-            services = [*servers.values(), *([broker] if broker else [])]
+            services: list[Restartable] = list(servers.values())
+            if broker is not None:
+                services.append(broker)
             async with asyncio.TaskGroup() as keepers:
                 keeping = [
                     keepers.create_task(keep_running(service, report=say)) for service in services
@@ -197,7 +204,7 @@ class _Everything:
             await asyncio.sleep(self._wishes.kill_every_s)
             name = supervisor.kill_one(rng)
             if name is not None:
-                say(f"killed worker {name}")
+                say(f"killed {name}")
 
     async def _until_done(self, tally: Tally) -> None:
         """Return once everything that was there is finished, and stays so for a moment."""

@@ -1,7 +1,6 @@
 """The command `headrace`: finds the verb and turns how it ended into an exit code."""
 
 import importlib
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
@@ -73,10 +72,11 @@ def _show_version(ctx: click.Context) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave the process with its exit code."""
-    sys.exit(_run(arguments))
+    sys.exit(run(arguments))
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
     try:
         code = headrace.main(arguments, prog_name="headrace", standalone_mode=False)
     except click.ClickException as error:
@@ -85,8 +85,4 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our stdout has gone; Python must not try to flush it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.OK
     return code if isinstance(code, int) else Exit.OK

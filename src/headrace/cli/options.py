@@ -1,6 +1,8 @@
 """Options that verbs share, each with its environment variable named in its help."""
 
 import logging
+import os
+import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -65,7 +67,9 @@ class Verb(click.Command):
         try:
             code = super().invoke(ctx)
         except BrokenPipeError:
-            raise
+            # The reader of stdout has seen enough; Python must not flush to it again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = Exit.OK
         except BaseExceptionGroup as group:
             error = _first_known(group)
             report(error, with_traceback=ctx.meta.get(_VERBOSE, False))

@@ -4,6 +4,7 @@ import csv
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -33,7 +34,7 @@ def curve(path: Path) -> Pace:
     points = _points(path)
     times = [at for at, _ in points]
     due = [0.0]
-    for (start, rate), (end, next_rate) in zip(points, points[1:], strict=False):
+    for (start, rate), (end, next_rate) in pairwise(points):
         due.append(due[-1] + (end - start) * (rate + next_rate) / 2)
 
     def pace(elapsed_s: float) -> float:

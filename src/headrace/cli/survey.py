@@ -86,9 +86,11 @@ def rendered(steps: Sequence[StepSeen], *, as_json: bool) -> str:
     if as_json:
         return json.dumps({"steps": [asdict(each) for each in steps]})
     heading = ("STEP", "WORKERS", "RATE/s", "REMAINING", "IN FLIGHT", "OLDEST", "ERRORS", "MODEL")
-    rows = [heading, *(_row(each) for each in steps)]
+    rows: list[tuple[str, ...]] = [heading, *(_row(each) for each in steps)]
     lines = [columns(rows)]
-    workers = [("SLOT", "STEP", "STATE", "PARTITIONS", "IN FLIGHT", "STATUS", "")]
+    workers: list[tuple[str, ...]] = [
+        ("SLOT", "STEP", "STATE", "PARTITIONS", "IN FLIGHT", "STATUS", "")
+    ]
     for step in steps:
         workers += [_worker_row(step.step, each) for each in step.workers]
     if len(workers) > 1:
@@ -158,10 +160,8 @@ async def _ask(member: Member, stage: Stage) -> WorkerSeen:
             status["errors"],
         )
     except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        return WorkerSeen(
-            member.slot, member.address, member.partitions, "unreachable", str(reason)
-        )
+        reason = str(error.reason if isinstance(error, urllib.error.URLError) else error)
+        return WorkerSeen(member.slot, member.address, member.partitions, "unreachable", reason)
 
 
 def _get(url: str) -> Any:

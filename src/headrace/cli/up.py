@@ -39,6 +39,7 @@ from headrace.cli.options import COUNT, POSITIVE, Verb, bootstrap_option, file_a
 @option("--no-console", is_flag=True, help="Start no console; this version has none.")
 @bootstrap_option
 def up(
+    *,
     file: str,
     inputs: tuple[str, ...],
     workers: int,

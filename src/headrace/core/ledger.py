@@ -280,6 +280,9 @@ class Ledger:
         self.in_flight -= len(gone)
         self.in_flight_bytes -= sum([len(r.value) for r in gone if r.value])
         self.base, self._done, self._last = draft.base, draft.done, draft.committed
+        # After a restart, offsets that were durable already may follow that were not read again
+        # yet: `base` jumps over them and the map forgets them, so they must not be taken.
+        self.position = max(self.position, self.base)
         return gone
 
     def undo(self) -> None:

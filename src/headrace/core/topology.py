@@ -54,7 +54,7 @@ class OutputField:
     Attributes:
         path: Dotted path that is written.
         tensor: Name of the tensor.
-        as_base64: Whether BYTES that are not UTF-8 become base64 text instead of a dead letter.
+        as_base64: Whether BYTES become base64 text, all of them, instead of UTF-8 text.
         nan_as_null: Whether NaN becomes null instead of a dead letter.
     """
 

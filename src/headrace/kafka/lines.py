@@ -12,6 +12,7 @@ from headrace.kafka.translate import translated
 
 _DELIVERED_WITHIN_S = 30.0
 _FULL_WAIT_S = 0.1
+_BY_KEY = -1
 
 
 class LineWriter:
@@ -64,11 +65,11 @@ class LineWriter:
         Raises:
             BrokerError: An earlier value, or this one, cannot be written.
         """
-        where = {} if key is not None else {"partition": self.sent % self._partitions}
+        partition = _BY_KEY if key is not None else self.sent % self._partitions
         while True:
             self._check()
             try:
-                self._producer.produce(self._topic, value, key, **where)
+                self._producer.produce(self._topic, value, key, partition)
             except BufferError:
                 self._producer.poll(_FULL_WAIT_S)
             except KafkaException as error:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Message
 from confluent_kafka import TopicPartition as ClientPartition
 
 from headrace.core.records import Record, TopicPartition
@@ -28,6 +28,7 @@ _FULL_TURN_S = 0.1
 _POSITIONS_EVERY_S = 1.0
 _REACHABLE_WITHIN_S = 10.0
 _WAKE_WITHIN_S = 0.5
+_FIRST_WITHIN_S = 2.0
 _SEEK_TRIES = 50
 _SEEK_AGAIN_S = 0.02
 
@@ -234,9 +235,14 @@ class Poller:
             )
             for each in messages
         ]
-        # After a failure nothing is certain about positions, so nothing more is read.
-        if records and self._trouble.failure is None:
-            self._handover.put(Fetched(self._epoch, records))
+        if records:
+            self._put(Fetched(self._epoch, records))
+
+    def _put(self, batch: Fetched) -> None:
+        # If a callback failed, the client may have assigned by itself and read from anywhere:
+        # neither its records nor its positions mean anything then.
+        if self._trouble.failure is None:
+            self._handover.put(batch)
 
     def _report_positions(self) -> None:
         now = time.monotonic()
@@ -252,7 +258,7 @@ class Poller:
                 if each.error is None and each.offset >= 0
             }
             if found.items() - self._reported.items():
-                self._handover.put(Fetched(self._epoch, (), found))
+                self._put(Fetched(self._epoch, (), found))
             self._reported = found
 
     def _on_assign(self, consumer: Consumer, partitions: list[ClientPartition]) -> None:
@@ -264,16 +270,33 @@ class Poller:
             starts = {each: positions.get(each) for each in added}
             self._since.update(dict.fromkeys(added, self._epoch))
             self._undecided.update(each for each, start in starts.items() if start is None)
+            placeholders = self._placeholders([each for each in added if each in self._undecided])
             self._assign(
                 [
-                    # The placeholder has to be valid; what comes from there is dropped.
-                    ClientPartition(*each, OFFSET_END if start is None else start)
-                    for each, start in starts.items()
+                    ClientPartition(*each, starts[each] or placeholders.get(each, 0))
+                    for each in added
                 ]
             )
-            # The client forgets some pauses and keeps others when an assignment changes.
+            # The client keeps pauses through a revocation, but not of partitions new to it.
             self._halted.difference_update(self._wanted_halted())
             self._settle()
+
+    def _placeholders(self, undecided: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Return an offset that each partition surely has: the first one."""
+        # Not OFFSET_BEGINNING itself: the answer to the client's query for it, if it comes after
+        # the seek, makes the client forget the seek and skip or repeat records. And not 0: a
+        # fetch out of range, before the pause takes hold, stops a partition for good.
+        if not undecided:
+            return {}
+        asked = [ClientPartition(*each, OFFSET_BEGINNING) for each in undecided]
+        try:
+            found = self._consumer.offsets_for_times(asked, timeout=_FIRST_WITHIN_S)
+        except KafkaException as error:
+            LOGGER.info("the first offsets of %s are unknown: %s", undecided, error)
+            return {}
+        return {
+            self._partition_of(each.topic, each.partition): max(each.offset, 0) for each in found
+        }
 
     def _assign(self, partitions: list[ClientPartition]) -> None:
         if self._is_incremental:

@@ -7,13 +7,15 @@ from typing import Any, Self
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as ClientPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from headrace.core.records import Record, TopicPartition
 from headrace.errors import BrokerError, BrokerUnavailableError, MissingTopicsError
 from headrace.kafka.translate import translated
 
 ANSWER_WITHIN_S = 10.0
+_EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _BATCH = 1000
 _POLL_S = 0.1
 
@@ -166,7 +168,7 @@ def log_bounds(
     client = AdminClient(dict(connection))
     sides = []
     try:
-        for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):
+        for spec in (_EARLIEST, _LATEST):
             answers = client.list_offsets(
                 {ClientPartition(*each): spec for each in partitions},
                 isolation_level=level,
@@ -189,11 +191,12 @@ def log_bounds(
 
 
 def _record(place: TopicPartition, message: Message) -> Record:
+    headers: Any = message.headers()
     return Record(
         place,
         message.offset() or 0,
         message.key(),
         message.value(),
         message.timestamp()[1],
-        message.headers(),
+        headers,
     )

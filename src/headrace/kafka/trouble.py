@@ -78,7 +78,8 @@ class Trouble:
                 )
             )
         else:
-            self._judge(error, f"reading {partition.topic}", logging.WARNING)
+            read = partition.topic or ", ".join(self._topics)
+            self._judge(error, f"reading {read}", logging.WARNING)
 
     def _judge(self, error: KafkaError, doing: str, level: int) -> None:
         if refuses(error) or error.fatal():

@@ -19,8 +19,14 @@ LAST_COMMIT_S = 3.0
 UNSTABLE_FOR_S = 1.0
 """Offsets that stay unstable this long belong to a writer that may be dead."""
 
-POLL_S = 0.05
-"""Pause between two looks at offsets that are unstable."""
+FIRST_POLL_S = 0.005
+"""First pause between two looks at unstable offsets: mostly our own commit's markers are late."""
+
+SLOWEST_POLL_S = 0.05
+"""Longest pause between two looks."""
+
+QUICK_POLLS = 4
+"""Looks inside the rebalance itself before a partition is assigned paused."""
 
 log = logging.getLogger("headrace.assignments")
 
@@ -158,6 +164,23 @@ class Assignments:
 
     # Where a partition resumes
 
+    async def _begin_quickly(
+        self, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, int]:
+        """Begin what is stable, looking again for a few milliseconds.
+
+        A broker acknowledges a commit before its markers are written: nearly half of the reads
+        right after the last commit of a revocation find it unstable, for 2 to 40 ms.
+        """
+        positions = await self._begin_stable(partitions)
+        for look in range(QUICK_POLLS):
+            pending = [p for p in partitions if p not in positions]
+            if not pending:
+                break
+            await asyncio.sleep(FIRST_POLL_S * 2**look)
+            positions |= await self._begin_stable(pending)
+        return positions
+
     async def _begin_stable(
         self, epoch: int, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, int]:
@@ -241,7 +264,7 @@ class Assignments:
         loop = asyncio.get_running_loop()
         fence_at = loop.time() + UNSTABLE_FOR_S
         while pending and epoch == self.epoch:
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(SLOWEST_POLL_S)
             try:
                 if loop.time() >= fence_at:
                     await self._fence_writers(pending)

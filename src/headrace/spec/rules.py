@@ -37,7 +37,10 @@ OWNED_PROPERTIES: Mapping[str, str] = {
     "partition.assignment.strategy": "joins need range",
     "group.remote.assignor": "joins need range",
     "partitioner": "keys are placed as the Java client does",
-    "max.poll.interval.ms": "it bounds how long a stuck worker holds its group",
+    "transaction.timeout.ms": "it bounds how long a crash holds readers up",
+    "enable.gapless.guarantee": "the transaction is the guarantee",
+    "delivery.report.only.error": "every delivery is counted",
+    "logger": "headrace logs for the client",
 }
 """librdkafka properties that `kafka.properties` must not name, and why or what to use."""
 

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
 from prometheus_client import CollectorRegistry, generate_latest
@@ -78,8 +78,6 @@ class StatusServer:
         )
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve([listener]), name="status-server")
-        while not self._server.started and not self._serving.done():
-            await asyncio.sleep(0)
         return self
 
     async def __aexit__(
@@ -107,6 +105,8 @@ class StatusServer:
                 raise PortInUseError(message) from error
             message = f"cannot listen on {self._host}:{self._port}: {error.strerror}"
             raise ConfigError(message) from error
+        # From now on connections wait in its queue until the server takes them.
+        listener.listen(128)
         listener.setblocking(False)
         return listener
 
@@ -162,7 +162,8 @@ def unready(stages: Sequence[StageStatus]) -> list[str]:
 def _finite(status: dict[str, object]) -> dict[str, object]:
     """Return a status whose latency bounds JSON can say: the last, infinite one becomes null."""
     for name in ("model_latency", "commit_latency"):
-        buckets, total_s = status[name]  # type: ignore[misc]
+        latency: Any = status[name]
+        buckets, total_s = latency
         finite = [[None if bound == float("inf") else bound, count] for bound, count in buckets]
         status[name] = [finite, total_s]
     return status

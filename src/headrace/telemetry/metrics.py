@@ -9,7 +9,6 @@ from prometheus_client.core import (
     Metric,
 )
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from headrace.ports import PartitionStatus, StageStatus, StatusSource
 
@@ -125,12 +124,16 @@ def _histogram(
     family = HistogramMetricFamily(f"headrace_{name}", text, labels=LABELS)
     for stage in stages:
         buckets, total_s = read(stage)
-        named = [(floatToGoString(bound), count) for bound, count in buckets]
+        named = [(_bound(bound), count) for bound, count in buckets]
         if named and named[-1][0] != "+Inf":
             named.append(("+Inf", named[-1][1]))
         if named:
             family.add_metric(_labels(stage), named, total_s)
     return family
+
+
+def _bound(seconds: float) -> str:
+    return "+Inf" if seconds == float("inf") else repr(float(seconds))
 
 
 def _model_latency(stage: StageStatus) -> tuple[Sequence[tuple[float, int]], float]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from headrace.kafka.properties import OWNED
 from headrace.spec.lint import CODES, Lint, Severity
 from headrace.spec.rules import rings
 
@@ -193,6 +194,14 @@ def test_malformed_parts_hide_no_other_problem(lint, text):
 
     assert found.spec is None
     assert "pipeline" in of("E010", found)[0]
+
+
+def test_what_the_kafka_adapter_sets_is_refused_in_the_file(lint):
+    properties = ", ".join(f"{key}: x" for key in sorted(OWNED))
+
+    found = lint(f"kafka: {{properties: {{{properties}}}}}\n" + pipeline({"last": "t"}))
+
+    assert len(of("E043", found)) == len(OWNED)
 
 
 def test_every_code_has_a_severity_and_renders(lint):

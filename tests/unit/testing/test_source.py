@@ -138,6 +138,16 @@ async def test_a_fetch_that_is_cancelled_loses_nothing(cluster):
     assert values == [b"x"]
 
 
+async def test_one_fetch_returns_at_most_500_records(cluster):
+    member = await cluster.member(cluster.process("a"))
+    for number in range(1100):
+        cluster.broker.write("in", b"x", partition=number % 2)
+
+    sizes = [len((await member.source.fetch()).records) for _ in range(3)]
+
+    assert sizes == [500, 500, 100]
+
+
 async def test_records_read_before_a_revocation_come_with_the_old_epoch(cluster):
     member = await cluster.member(cluster.process("a"))
     cluster.broker.write("in", b"x")

@@ -1,0 +1,45 @@
+"""A model server for tests of `headrace up`: upper-cases `text` on the port in GRPC_PORT.
+
+A text that begins with `bad` is refused; one that begins with `slow` takes a tenth of a second.
+"""
+
+import asyncio
+import contextlib
+import os
+
+import grpc
+
+from headrace.testing.oip_server import Behaviour, OipServer, Refuse, Request, Slow, upper
+
+
+def model(request: Request) -> Behaviour:
+    texts = request.columns["text"]
+    if any(text.startswith("bad") for text in texts):
+        return Refuse(grpc.StatusCode.INVALID_ARGUMENT, "bad text")
+    if any(text.startswith("slow") for text in texts):
+        return Slow(0.1, upper(request))
+    return upper(request)
+
+
+async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+async def main() -> None:
+    async with OipServer(model) as server:
+        target = int(server.direct_url.rpartition(":")[2])
+
+        async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            other_reader, other_writer = await asyncio.open_connection("127.0.0.1", target)
+            await asyncio.gather(pipe(reader, other_writer), pipe(other_reader, writer))
+
+        listening = await asyncio.start_server(forward, "127.0.0.1", int(os.environ["GRPC_PORT"]))
+        async with listening:
+            await listening.serve_forever()
+
+
+asyncio.run(main())

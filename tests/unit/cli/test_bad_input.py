@@ -1,0 +1,174 @@
+"""What each verb says when it is used wrongly; nothing here needs a broker."""
+
+import socket
+
+import pytest
+
+from headrace.cli import settings
+
+
+def test_a_missing_pipeline_file_is_exit_2_and_named(cli):
+    ended = cli("lint", "nowhere.yaml")
+
+    assert ended.code == 2
+    assert "nowhere.yaml" in ended.out + ended.err
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [("run",), ("up",), ("status",), ("topics", "plan"), ("topics", "apply"), ("dlq", "ls")],
+)
+def test_every_verb_refuses_a_pipeline_that_cannot_be_read(cli, tmp_path, verb):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("pipeline: [")
+
+    ended = cli(*verb, bad)
+
+    assert ended.code == 2
+    assert str(bad) in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_lint_reports_all_problems_at_once(cli, pipeline):
+    pipeline.write_text(pipeline.read_text().replace("model: translator", "model: nix\n    frum: x"))
+
+    ended = cli("lint", pipeline)
+
+    assert ended.code == 2
+    assert "E031" in ended.out
+    assert "E011" in ended.out
+
+
+def test_lint_of_a_good_file_is_exit_0(cli, pipeline):
+    ended = cli("lint", pipeline)
+
+    assert ended.code == 0
+    assert "no errors" in ended.err
+
+
+def test_lint_speaks_json(cli, pipeline):
+    import json
+
+    pipeline.write_text(pipeline.read_text().replace("model: translator", "model: nix"))
+
+    told = json.loads(cli("lint", pipeline, "--json").out)
+
+    assert told["ok"] is False
+    assert told["problems"][0]["code"] == "E031"
+    assert told["problems"][0]["line"] > 0
+
+
+def test_an_unknown_stage_is_exit_2_and_lists_the_known(cli, pipeline):
+    ended = cli("run", pipeline, "--stage", "nix")
+
+    assert ended.code == 2
+    assert "there is: translate" in ended.err
+
+
+@pytest.fixture
+def _impatient(monkeypatch):
+    monkeypatch.setattr(settings.await_broker, "__defaults__", (0.3,))
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("verb", [("topics", "plan"), ("topics", "apply"), ("dlq", "ls"), ("run",)])
+def test_a_broker_that_does_not_answer_is_exit_3(cli, pipeline, verb):
+    ended = cli(*verb, pipeline)
+
+    assert ended.code == 3
+    assert "no broker answers at 127.0.0.1:1" in ended.err
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("verb", ["tail", "send"])
+def test_send_and_tail_without_a_broker_are_exit_3(cli, tmp_path, verb):
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text("{}\n")
+    more = [lines] if verb == "send" else []
+
+    ended = cli(verb, "tweets", *more, "--bootstrap-servers", "127.0.0.1:1")
+
+    assert ended.code == 3
+
+
+def test_no_embedded_broker_is_exit_3_with_a_way_out(cli, pipeline, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
+    ended = cli("topics", "plan", pipeline, "--bootstrap-servers", "embedded")
+
+    assert ended.code == 3
+    assert "headrace up" in ended.err
+
+
+def test_a_broker_port_in_use_is_exit_2_and_named(cli):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        ended = cli("broker", "--port", port)
+
+    assert ended.code == 2
+    assert f"port {port} is in use" in ended.err
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "fast"])
+@pytest.mark.parametrize("verb", [("up", "x"), ("send", "t"), ("dlq", "replay", "x")])
+def test_a_rate_that_is_no_positive_number_is_exit_2(cli, verb, rate):
+    ended = cli(*verb, "--rate", rate)
+
+    assert ended.code == 2
+    assert "--rate" in ended.err
+
+
+@pytest.mark.parametrize("option", ["--workers", "--kill-every"])
+def test_up_refuses_zero(cli, pipeline, option):
+    ended = cli("up", pipeline, option, "0")
+
+    assert ended.code == 2
+    assert option in ended.err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("tweets", "is not TOPIC=FILE"),
+        ("tweets=", "is not TOPIC=FILE"),
+        ("tweets=nowhere.jsonl", "there is no file 'nowhere.jsonl'"),
+        ("tweets-es=nowhere.jsonl", "does not read topic 'tweets-es'; it reads tweets"),
+    ],
+)
+def test_up_refuses_a_bad_input_before_anything_starts(cli, pipeline, given, said):
+    ended = cli("up", pipeline, "--input", given)
+
+    assert ended.code == 2
+    assert said in ended.err
+
+
+def test_send_refuses_a_missing_file(cli):
+    ended = cli("send", "tweets", "nowhere.jsonl")
+
+    assert ended.code == 2
+    assert "nowhere.jsonl" in ended.err
+
+
+def test_send_refuses_rate_and_curve_together(cli, tmp_path):
+    curve = tmp_path / "curve.csv"
+    curve.write_text("0,1\n")
+
+    ended = cli("send", "tweets", "--rate", "1", "--curve", curve)
+
+    assert ended.code == 2
+    assert "exclude each other" in ended.err
+
+
+def test_verbose_shows_the_traceback(cli, pipeline):
+    quiet = cli("run", pipeline, "--stage", "nix")
+    loud = cli("run", pipeline, "--stage", "nix", "-v")
+
+    assert "Traceback" not in quiet.err
+    assert "Traceback" in loud.err
+
+
+def test_model_urls_that_are_no_json_are_exit_2(cli, pipeline, monkeypatch):
+    monkeypatch.setenv(settings.MODEL_URLS, "nix")
+
+    assert cli("topics", "plan", pipeline).code == 2

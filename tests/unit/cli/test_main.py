@@ -1,0 +1,134 @@
+import subprocess
+import sys
+import time
+
+import click
+import pytest
+
+from headrace.cli.exits import Exit, exit_for
+from headrace.cli.main import VERBS, headrace
+from headrace.errors import (
+    BrokerError,
+    BrokerUnavailableError,
+    InferenceUnavailableError,
+    InvariantError,
+    LocalError,
+    MissingTopicsError,
+    SpecError,
+)
+
+
+def commands() -> list[click.Command]:
+    context = click.Context(headrace)
+    found = []
+    for verb in VERBS:
+        command = headrace.get_command(context, verb)
+        assert command is not None
+        found += command.commands.values() if isinstance(command, click.Group) else [command]
+    return found
+
+
+def test_help_lists_every_verb_and_the_exit_codes(cli):
+    ended = cli("--help")
+
+    assert ended.code == 0
+    assert all(f"  {verb} " in ended.out for verb in VERBS)
+    assert "3 broker" in ended.out
+
+
+def test_verbs_of_later_versions_are_not_listed(cli):
+    listed = cli("--help").out
+
+    later = {"try", "init", "test", "graph", "trace", "bench", "gateway", "console", "export"}
+    assert not later & set(listed.split("Commands:")[1].split())
+
+
+@pytest.mark.parametrize("command", commands(), ids=lambda each: each.name)
+def test_every_option_names_its_environment_variable(command):
+    context = click.Context(command)
+    options = [each for each in command.params if isinstance(each, click.Option)]
+
+    for option in options:
+        record = option.get_help_record(context)
+        assert record is not None
+        assert "env var: " in record[1], record
+
+
+@pytest.mark.parametrize("command", commands(), ids=lambda each: each.name)
+def test_every_verb_can_show_tracebacks(command):
+    assert "-v" in [name for each in command.params for name in each.opts]
+
+
+def test_an_unknown_verb_is_exit_2(cli):
+    ended = cli("fly")
+
+    assert ended.code == 2
+    assert "No such command 'fly'" in ended.err
+
+
+def test_an_unknown_option_is_exit_2_with_the_closest(cli):
+    ended = cli("up", "x.yaml", "--worker", "3")
+
+    assert ended.code == 2
+    assert "--workers" in ended.err
+
+
+def test_a_missing_argument_is_exit_2(cli):
+    ended = cli("run")
+
+    assert ended.code == 2
+    assert "FILE" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SpecError("x"), 2),
+        (MissingTopicsError("x"), 2),
+        (BrokerUnavailableError("x"), 3),
+        (BrokerError("x"), 1),
+        (InferenceUnavailableError("x"), 4),
+        (LocalError("x"), 1),
+        (InvariantError("x"), 1),
+        (KeyboardInterrupt(), 130),
+        (OSError("x"), 1),
+    ],
+)
+def test_an_error_has_its_exit_code(error, code):
+    assert exit_for(error) == code
+
+
+def test_exit_codes_are_those_of_the_contract():
+    assert {each.value for each in Exit} == {0, 1, 2, 3, 4, 130}
+
+
+def test_help_does_not_import_what_verbs_work_with():
+    code = (
+        "import sys, headrace.cli.main as m; m.run(['--help']);"
+        "heavy = {'pydantic', 'confluent_kafka', 'grpc', 'uvicorn', 'asyncio', 'msgspec', 'rich'};"
+        "print(heavy & set(sys.modules), file=sys.stderr)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert done.stderr.strip() == "set()"
+
+
+@pytest.mark.slow
+def test_help_is_shown_within_a_third_of_a_second():
+    def seconds() -> float:
+        begun = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "headrace", "--help"], capture_output=True, check=True
+        )
+        return time.perf_counter() - begun
+
+    assert min(seconds() for _ in range(5)) <= 0.33
+
+
+def test_python_m_headrace_is_the_command_line():
+    done = subprocess.run(
+        [sys.executable, "-m", "headrace", "--version"], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.startswith("headrace ")
