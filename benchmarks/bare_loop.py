@@ -1,10 +1,10 @@
 """The bare loop: the least a Python program can do between Kafka and a model.
 
-consume -> msgspec -> one gRPC call per full batch, several in flight -> msgspec -> produce with one
-header -> transaction with offsets. No ordering, retry, dead letters, back-pressure, bisection,
+consume -> msgspec -> one gRPC call per full batch, several in flight -> msgspec -> produce with
+one header -> transaction with offsets. No ordering, retry, dead letters, back-pressure, bisection,
 rebalance handling or metrics: it commits the highest offset seen and would lose records in a crash.
-It is the practical ceiling that headrace's throughput is compared with, in the same run, on the same
-broker and model server.
+It is the practical ceiling that headrace's throughput is compared with, in the same run, on the
+same broker and model server.
 
 Input: JSON objects with a field `text`.
 
@@ -24,6 +24,7 @@ import grpc
 import msgspec
 import uvloop
 from confluent_kafka import Consumer, Producer, TopicPartition
+
 from headrace.inference import oip_pb2 as pb
 
 ARGS = dict(a.split("=", 1) for a in sys.argv[1:])
@@ -66,7 +67,8 @@ def consumer() -> Consumer:
 async def main() -> None:
     loop = asyncio.get_running_loop()
     source = consumer()
-    group: list = []  # its metadata, captured where the consumer lives: a second thread's call would wait for consume()
+    # Group metadata, captured where the consumer lives: a second thread's call would wait.
+    group: list = []
     source.subscribe([TOPIC], on_assign=lambda c, _: group.append(c.consumer_group_metadata()))
     sink = Producer(
         {
@@ -165,7 +167,8 @@ async def main() -> None:
         latencies.sort()
         print(
             f"records_per_s={total / seconds:.0f} records={total} commits={len(latencies)} "
-            f"commit_p50_ms={latencies[len(latencies) // 2] * 1e3:.1f} cpu_s={time.process_time():.1f}",
+            f"commit_p50_ms={latencies[len(latencies) // 2] * 1e3:.1f} "
+            f"cpu_s={time.process_time():.1f}",
             flush=True,
         )
         loop.call_soon_threadsafe(finished.set)

@@ -1,4 +1,4 @@
-"""confluent-kafka loop, exactly once. BATCH=1 row per OIP request (default) or PLAIN_ROWS=n rows per request."""
+"""What one writes instead: consume, one REST call per PLAIN_ROWS records, one transaction."""
 
 import os
 

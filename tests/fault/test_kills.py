@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -229,7 +230,7 @@ def test_every_record_is_out_exactly_once_through_kills(
     opened = sum(fleet.kills[point] for point in OPEN_POINTS)
     adopted = len(list(fleet.events("adopted")))
     busy = sum(entry["unfinished"] > 0 for entry in fleet.events("revoked"))
-    print(
+    sys.stderr.write(
         f"\nseed {fault_seed} {protocol} {membership}: kills {dict(fleet.kills)}, "
         f"{opened} in open transactions, {adopted} adopted, {busy} busy rebalances"
     )

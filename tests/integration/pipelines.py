@@ -1,6 +1,7 @@
 """One pipeline on a real broker: fed, run in this process or another, and read back."""
 
 import asyncio
+import contextlib
 import functools
 import json
 import os
@@ -9,7 +10,6 @@ import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from headrace.cli.settings import load_topology
 from headrace.core import offset_map
 from headrace.core.records import Header, Record, TopicPartition
 from headrace.core.topology import Topology
+from headrace.errors import BrokerUnavailableError
 from headrace.kafka.admin import KafkaGroup
 from headrace.local.ports import free_port
 from headrace.testing.history import judge, origin_of
@@ -232,7 +233,7 @@ class Scene:
             )
         assert producer.flush(20) == 0
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def worker(
         self, slot: str = "a", *, ignore_metadata: bool = False
     ) -> AsyncIterator[Running]:
@@ -264,18 +265,21 @@ class Scene:
             for kind in ("in", "retry")
             for number in range(self.partitions)
         ]
+        have: dict[TopicPartition, int] = {}
         while True:
-            committed = await self._group.committed(places)
-            bounds = await self._group.bounds(places)
-            have = {p: c.offset or 0 if c else 0 for p, c in committed.items()}
-            if all(have[p] >= bounds[p].end for p in places):
-                return
+            # A new broker has no coordinator yet.
+            with contextlib.suppress(BrokerUnavailableError):
+                committed = await self._group.committed(places)
+                bounds = await self._group.bounds(places)
+                have = {p: c.offset or 0 if c else 0 for p, c in committed.items()}
+                if all(have[p] >= bounds[p].end for p in places):
+                    return
             if running is not None and running.task.done():
                 running.task.result()
                 raise AssertionError("the worker ended")
             if time.monotonic() > deadline:
                 status = await running.status() if running else {}
-                raise TimeoutError(f"{have} of {bounds}; {status}")
+                raise TimeoutError(f"finished only up to {have}; {status}")
             await asyncio.sleep(0.03)
 
     async def run_through(self, *messages: Message, within_s: float = 20.0) -> Outcome:

@@ -26,7 +26,6 @@ from headrace.formats.json_objects import decode, encode
 from headrace.runtime.outputs import TopicFacts
 from headrace.runtime.worker import Format, Ports, Settings, Worker
 from headrace.testing.broker import SimulatedBroker
-from headrace.testing.clock import run
 from headrace.testing.harness import Fleet
 from headrace.testing.hazards import STORM, Hazards
 from headrace.testing.history import judge
@@ -142,7 +141,7 @@ def check(broker: SimulatedBroker, stage: Stage) -> None:
     lane = {
         Ordering.NONE: None,
         Ordering.KEY: lambda record: record.key or record.offset,
-        Ordering.PARTITION: lambda record: b"",
+        Ordering.PARTITION: lambda _: b"",
     }[ordering]
     verdict = judge(inputs, results + dead, lane=lane, finished=finished)
     assert not verdict, str(verdict)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headrace.core import offset_map
-from headrace.core.records import Commit, Committed, Output, Record, TopicPartition
+from headrace.core.records import Committed, Output, Record, TopicPartition
 from headrace.core.runs import Runs
 from headrace.core.topology import Ordering
 from headrace.errors import InvariantError

@@ -126,8 +126,8 @@ class ModelStep:
     inputs: tuple[Input, ...]
     outputs: tuple[OutputField, ...]
     ordering: Ordering = Ordering.KEY
-    batch: BatchPolicy = BatchPolicy()
-    retry: RetryPolicy = RetryPolicy()
+    batch: BatchPolicy = field(default_factory=BatchPolicy)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     strict: bool = False
     tombstones: Tombstones = Tombstones.FORWARD
 

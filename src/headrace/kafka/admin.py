@@ -131,6 +131,9 @@ class KafkaGroup:
     def _committed(
         self, partitions: Sequence[TopicPartition], *, stable: bool
     ) -> dict[TopicPartition, Committed | None]:
+        # Where the coordinator is not known yet or has moved, the client answers this request with
+        # a segmentation fault (librdkafka issue 5040); describing the group is refused in order.
+        self._members()
         asked = [ClientPartition(*each) for each in partitions]
         group = ConsumerGroupTopicPartitions(self._stage.group, asked)
         (answer,) = (
@@ -170,20 +173,23 @@ class KafkaGroup:
             for each, answer in answers.items()
         }
 
-    def _slots(self) -> frozenset[str]:
+    def _members(self) -> Sequence[Any]:
         (answer,) = (
             self._client()
             .describe_consumer_groups([self._stage.group], request_timeout=_ANSWER_WITHIN_S)
             .values()
         )
         try:
-            members = _resolved(answer, _ANSWER_WITHIN_S).members
+            members: Sequence[Any] = _resolved(answer, _ANSWER_WITHIN_S).members
         except KafkaException as error:
             if kafka_error(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return frozenset()
+                return ()
             raise
+        return members
+
+    def _slots(self) -> frozenset[str]:
         pipeline, stage = self._stage.pipeline, self._stage.name
-        slots = (slot_of(each.client_id, pipeline, stage) for each in members)
+        slots = (slot_of(each.client_id, pipeline, stage) for each in self._members())
         return frozenset(each for each in slots if each is not None)
 
     def _fence(self, slot: str) -> None:

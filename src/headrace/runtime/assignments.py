@@ -138,7 +138,7 @@ class Assignments:
             self._parked.pop(partition).drop()
         positions: dict[TopicPartition, int | None] = dict.fromkeys(assignment.added)
         try:
-            positions.update(await self._begin_stable(assignment.epoch, assignment.added))
+            positions.update(await self._begin_quickly(assignment.epoch, assignment.added))
         except BrokerUnavailableError as error:
             log.warning(
                 "cannot read committed offsets: %s", error, extra={"event": "offsets_unreadable"}
@@ -165,20 +165,20 @@ class Assignments:
     # Where a partition resumes
 
     async def _begin_quickly(
-        self, partitions: Sequence[TopicPartition]
+        self, epoch: int, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, int]:
         """Begin what is stable, looking again for a few milliseconds.
 
         A broker acknowledges a commit before its markers are written: nearly half of the reads
         right after the last commit of a revocation find it unstable, for 2 to 40 ms.
         """
-        positions = await self._begin_stable(partitions)
+        positions = await self._begin_stable(epoch, partitions)
         for look in range(QUICK_POLLS):
             pending = [p for p in partitions if p not in positions]
             if not pending:
                 break
             await asyncio.sleep(FIRST_POLL_S * 2**look)
-            positions |= await self._begin_stable(pending)
+            positions |= await self._begin_stable(epoch, pending)
         return positions
 
     async def _begin_stable(

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headrace.core.ledger import Ledger
 from headrace.core.records import Commit, Outgoing
@@ -50,6 +50,21 @@ class Pace:
     enough: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Who commits, and how eagerly.
+
+    Attributes:
+        slot: The worker's name in the fleet.
+        first_nonce: Random 64 bits: nonces must not repeat among the processes of a slot.
+        pace: How long results gather.
+    """
+
+    slot: str
+    first_nonce: int
+    pace: Pace = field(default_factory=Pace)
+
+
 class Committer:
     """Opens a short transaction whenever something is released, one at a time.
 
@@ -63,29 +78,24 @@ class Committer:
         sink: TransactionSink,
         group: GroupView,
         assignments: Assignments,
-        slot: str,
-        first_nonce: int,
+        writer: Writer,
         stats: StageStats,
         on_durable: Callable[[], None],
         is_busy: Callable[[], bool],
-        pace: Pace,
     ) -> None:
-        """Commit what the ledgers of `assignments` release.
-
-        `first_nonce` is random: it must not repeat among the processes that use one slot.
-        """
+        """Commit what the ledgers of `assignments` release."""
         self._sink = sink
         self._group = group
         self._assignments = assignments
-        self._slot = slot
-        self._nonces = itertools.count(first_nonce)
+        self._slot = writer.slot
+        self._nonces = itertools.count(writer.first_nonce)
         self._stats = stats
         self._on_durable = on_durable
         self._wakeup = asyncio.Event()
         self._barriers: list[asyncio.Future[None]] = []
         self._fenced_at = float("-inf")
         self._idle_since: float | None = None
-        self._pace = pace
+        self._pace = writer.pace
         self._is_busy = is_busy
 
     def wake(self) -> None:
@@ -126,9 +136,9 @@ class Committer:
         await self._wakeup.wait()
         timer.cancel()
         self._wakeup.clear()
-        if self._pace.linger_s and not self._barriers and self._is_busy():
-            if 0 < self._released < self._pace.enough:
-                await self._linger(loop)
+        is_early = 0 < self._released < self._pace.enough
+        if is_early and self._pace.linger_s and not self._barriers and self._is_busy():
+            await self._linger(loop)
 
     async def _linger(self, loop: asyncio.AbstractEventLoop) -> None:
         until = loop.time() + self._pace.linger_s

@@ -152,7 +152,7 @@ class Dispatcher:
 
     def _live(self, records: Sequence[Record]) -> Sequence[Record]:
         """Leave out records whose ledger was dropped while they waited."""
-        if any([record.ledger.is_dropped for record in records]):
+        if any(record.ledger.is_dropped for record in records):
             return [record for record in records if not record.ledger.is_dropped]
         return records
 

@@ -226,10 +226,6 @@ class Executor:
                 self._stats.retried += 1
                 work.attempt += 1
                 return Outcome([(delay_s, work)])
-            case ThroughRetryTopic(delay_s):
-                self._stats.retried += 1
-                self._send_round(work, error, delay_s)
-                return Outcome()
             case Bisect():
                 middle = len(work.records) // 2
                 halves = (work.part(0, middle), work.part(middle, len(work.records)))
@@ -241,10 +237,13 @@ class Executor:
                 return Outcome([(0.0, single) for single in singles])
             case DeadLetterRows(reasons):
                 return self._without_rows(work, reasons)
+            case ThroughRetryTopic(delay_s):
+                self._stats.retried += 1
+                self._send_round(work, error, delay_s)
             case DeadLetter():
                 for record in work.records:
                     self._give_up(record, error, work)
-                return Outcome()
+        return Outcome()
 
     def _without_rows(self, work: Work, reasons: Mapping[int, str]) -> Outcome:
         """Give up the rows that cannot be sent; the rest is sent again at once."""

@@ -158,7 +158,7 @@ class Outputs:
                     (topic, v, r.key, -1, None, r.timestamp, h)
                     for r, v, h in zip(records, values, headers, strict=True)
                 ]
-            if max(map(len, values)) > limit // 2 or any([r.headers for r in records]):
+            if max(map(len, values)) > limit // 2 or any(r.headers for r in records):
                 return [_checked(row, limit) for row in rows]
             return list[Outgoing | OversizeError](rows)
 

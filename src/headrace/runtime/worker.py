@@ -27,7 +27,7 @@ from headrace.ports import (
     TransactionSink,
 )
 from headrace.runtime.assignments import Assignments
-from headrace.runtime.committer import Committer, Pace
+from headrace.runtime.committer import Committer, Pace, Writer
 from headrace.runtime.dispatcher import Dispatcher
 from headrace.runtime.executor import Executor, Work
 from headrace.runtime.outputs import Outputs, TopicFacts
@@ -35,6 +35,15 @@ from headrace.runtime.stats import StageStats
 from headrace.runtime.status import snapshot
 
 log = logging.getLogger("headrace.worker")
+
+
+LIMITS = FlowLimits(
+    worker_records=20_000,
+    worker_bytes=64 * 2**20,
+    partition_records=5_000,
+    partition_bytes=32 * 2**20,
+)
+"""What a worker holds unless it is told otherwise: some 100 MB with everything around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +80,7 @@ class Settings:
     """
 
     slot: str
-    limits: FlowLimits = FlowLimits(
-        worker_records=20_000,
-        worker_bytes=64 * 2**20,
-        partition_records=5_000,
-        partition_bytes=32 * 2**20,
-    )
+    limits: FlowLimits = LIMITS
     drain_s: float = 20.0
     pace: Pace = field(default_factory=Pace)
     ignore_metadata: bool = False
@@ -172,12 +176,10 @@ class Worker:
             self._ports.sink,
             self._ports.group,
             self.assignments,
-            self._settings.slot,
-            self._settings.rng.getrandbits(63),
+            Writer(self._settings.slot, self._settings.rng.getrandbits(63), self._settings.pace),
             self.stats,
             on_durable=self._make_room,
             is_busy=lambda: dispatcher.busy > 0,
-            pace=self._settings.pace,
         )
         dispatcher = self.dispatcher = Dispatcher(
             executor,

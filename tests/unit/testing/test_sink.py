@@ -10,7 +10,7 @@ from headrace.errors import (
     TransactionAbortedError,
     TransactionIndefiniteError,
 )
-from headrace.testing import SimulatedCrash
+from headrace.testing import SimulatedCrash, SimulatedSink
 from headrace.testing.hazards import (
     ABORT,
     APPLIED,
@@ -129,11 +129,44 @@ async def test_a_transaction_goes_on_when_its_caller_is_cancelled(cluster):
     committing = asyncio.create_task(sink.commit(cluster.transaction("x", p0=1)))
     await turns_until(lambda: cluster.broker.is_down)
     committing.cancel()
-
-    await sink.commit(cluster.transaction("y"))
+    await asyncio.sleep(5)
 
     assert committing.cancelled()
+    assert cluster.outcome == (["x"], 1)
+    await sink.commit(cluster.transaction("y"))
     assert cluster.outcome == (["x", "y"], 1)
+
+
+async def test_a_call_waits_for_the_one_before_it(cluster):
+    sink = await cluster.sink(cluster.process("a"))
+    cluster.broker.go_down(3.0)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(sink.commit(cluster.transaction("x")))
+        tasks.create_task(sink.open())
+        tasks.create_task(sink.commit(cluster.transaction("y")))
+
+    assert cluster.outcome == (["x", "y"], None)
+
+
+async def test_whoever_opens_last_has_the_transactional_id(cluster):
+    first, second = cluster.process("a"), cluster.process("a")
+    slow, fast = (SimulatedSink(cluster.broker, each, "group") for each in (first, second))
+
+    async with asyncio.TaskGroup() as tasks:
+        loser = tasks.create_task(refused(slow.open))
+        tasks.create_task(fast.open())
+
+    assert isinstance(loser.result(), FencedError)
+    await fast.commit(cluster.transaction("x"))
+    assert cluster.outcome == (["x"], None)
+
+
+async def refused(call):
+    try:
+        await call()
+    except FencedError as error:
+        return error
 
 
 async def test_a_crash_inside_a_transaction_leaves_it_open_until_it_is_too_old(cluster):

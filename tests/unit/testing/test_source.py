@@ -202,6 +202,35 @@ async def test_an_answer_that_took_too_long_still_counts(cluster):
     assert (again.epoch, [record.offset for record in again.records]) == (3, [0])
 
 
+async def test_an_assignment_that_waits_for_its_answer_joins_again_after_eight_seconds(cluster):
+    stuck = await cluster.member(cluster.process("a"))
+
+    async def never(_assignment):
+        await asyncio.Event().wait()
+
+    stuck.assigned = never
+    cluster.broker.add_partitions("in", 3)
+    await asyncio.sleep(0.1)
+
+    other = await cluster.member(cluster.process("b"))
+    await asyncio.sleep(10.4)
+    before = list(other.history)
+    await asyncio.sleep(0.6)
+
+    # Its revocation waits for the call before it, for three seconds more.
+    assert (before, other.history) == ([], [("assigned", [2])])
+
+
+async def test_calls_of_a_listener_never_overlap(cluster):
+    slow = await cluster.member(cluster.process("a"))
+    slow.delay_s = 5.0
+
+    await cluster.member(cluster.process("b"))
+    await asyncio.sleep(10)
+
+    assert [what for what, _ in slow.history] == ["assigned", "revoked", "let go", "assigned"]
+
+
 async def test_a_closed_source_may_be_closed_while_it_waits_to_join(cluster):
     first = cluster.process("a")
     await cluster.member(first)
