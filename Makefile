@@ -44,7 +44,8 @@ fault: setup ## the fault test, longer: SEEDS=20 RECORDS=20000
 	$(RUN) pytest -q tests/fault --fault-seeds=$(or $(SEEDS),20)
 
 bench: setup ## throughput, latency and CPU beside a bare loop
-	$(RUN) python benchmarks/run.py
+	@$(UV) sync --frozen --quiet --group bench
+	$(RUN) python benchmarks/run.py $(ARGS)
 
 docs: setup ## regenerate the reference pages
 	$(RUN) python -m headrace.spec.reference docs/reference

@@ -10,6 +10,7 @@ noisy machine; competitors take turns, `--rounds` times each, and the median is 
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import platform
@@ -80,9 +81,14 @@ def preload(bench: Bench, topic: str, records: int, keys: int = 1_000_000) -> No
     producer.flush()
 
 
+@functools.cache
+def eye(bootstrap: str) -> AdminClient:
+    return AdminClient({"bootstrap.servers": bootstrap})
+
+
 def written(bench: Bench, topic: str) -> int:
     """Return how many records of a topic are committed, markers of transactions among them."""
-    admin = AdminClient({"bootstrap.servers": bench.bootstrap})
+    admin = eye(bench.bootstrap)
     asked = {TopicPartition(topic, p): OffsetSpec.latest() for p in range(PARTITIONS)}
     try:
         answers = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED)
@@ -213,7 +219,7 @@ def run_plain(bench: Bench, topic: str, records: int, rows: int) -> Result:
         "OUT": out,
         "GROUP": out,
         "PLAIN_ROWS": str(rows),
-        "PLAIN_CONSUME": str(rows),
+        "PLAIN_CONSUME": "1024",
     }
     return timed(
         bench, "plain loop, REST", [sys.executable, str(HERE / "plain.py")], out, records, env

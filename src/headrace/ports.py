@@ -196,7 +196,8 @@ class TransactionSink(Protocol):
         Raises:
             TransactionAbortedError: Nothing is visible; the same may be sent again.
             TransactionIndefiniteError: Unknown; `open`, then look at the committed offsets.
-            FencedError: Another producer took the id over; nothing of it is visible or will be.
+            FencedError: Another producer took the id over; `open`, then look at the committed
+                offsets: an earlier try of the same commit may have succeeded.
         """
         ...
 

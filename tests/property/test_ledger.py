@@ -194,6 +194,20 @@ def test_one_slow_record_among_many_is_two_runs() -> None:
     assert len(draft.committed.metadata) < 64
 
 
+def test_a_restart_that_fetches_in_parts_repeats_nothing_durable() -> None:
+    done = Runs([(2, 9)])
+    ledger = Ledger(PARTITION, Committed(0, "m"), 0, done, Ordering.KEY)
+    log = [Record(PARTITION, o, b"k", b"v") for o in range(12)]
+    finish(ledger.take(log[:2]), [(), ()])
+    ledger.draft(10, "w0", 1)
+    ledger.settle()
+
+    fresh = ledger.take(log[2:])
+
+    assert ledger.base == 9
+    assert [record.offset for record in fresh] == [9, 10, 11]
+
+
 def test_what_does_not_fit_waits_in_memory_and_the_map_is_kept() -> None:
     ledger = Ledger(PARTITION, Committed(None), 0, Runs(), Ordering.NONE)
     import random

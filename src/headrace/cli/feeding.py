@@ -41,7 +41,9 @@ class Inputs:
                 raise ConfigError(f"--input {text!r} is not TOPIC=FILE")
             if topic not in sources:
                 known = ", ".join(sorted(sources))
-                raise ConfigError(f"--input: the pipeline does not read topic {topic!r}; it reads {known}")
+                raise ConfigError(
+                    f"--input: the pipeline does not read topic {topic!r}; it reads {known}"
+                )
             if not Path(name).is_file():
                 raise ConfigError(f"--input: there is no file {name!r}")
             files.append((topic, Path(name)))

@@ -17,6 +17,7 @@ from headrace.errors import (
     InferenceError,
     InferenceUnavailableError,
     InvalidInputError,
+    InvalidRowsError,
     InvariantError,
 )
 from headrace.inference import oip_pb2 as pb
@@ -49,10 +50,13 @@ _logger = logging.getLogger(__name__)
 CallMetadata = tuple[tuple[str, str | bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Binding:
+    """How requests are written and answers read; `is_guess` until the model accepted a guess."""
+
     writer: RequestWriter
     reader: AnswerReader
+    is_guess: bool
 
 
 class GrpcClient:
@@ -103,14 +107,24 @@ class GrpcClient:
         if not columns:
             raise InvariantError("a call without inputs")
         binding = self._binding or await self._bind(columns)
-        request = binding.writer.write(columns)
+        try:
+            request = binding.writer.write(columns)
+        except InvalidRowsError:
+            if not binding.is_guess:
+                raise
+            # Nothing that was guessed has been answered yet: the first records may be the bad ones.
+            self._binding = None
+            binding = await self._bind(columns)
+            request = binding.writer.write(columns)
         try:
             answer = await self._ask(_INFER, request, tuple(trace.items()) if trace else ())
-            return binding.reader.read(answer, len(columns[0]))
+            prediction = binding.reader.read(answer, len(columns[0]))
         except (BrokenAnswerError, InvalidInputError):
             # The model may have been replaced by one with other tensors: ask again.
             self._binding = None
             raise
+        binding.is_guess = False
+        return prediction
 
     async def metadata(self) -> ModelMetadata:
         """Ask the model what it says about its tensors.
@@ -177,6 +191,7 @@ class GrpcClient:
                 self._binding = _Binding(
                     RequestWriter(self._model, layouts, self._outputs),
                     AnswerReader(self._outputs, datatypes),
+                    any(layout.is_guess for layout in layouts),
                 )
             return self._binding
 

@@ -1,16 +1,21 @@
 """What a model says about its tensors, and how inputs take datatype and shape from it."""
 
 import difflib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from headrace.core.topology import Input, OutputField
-from headrace.errors import AccessRefusedError
+from headrace.errors import AccessRefusedError, InvalidRowsError
 from headrace.inference.tensors import BYTES, DATATYPES
 
-_GUESSES = ((frozenset({str}), BYTES), (frozenset({bool}), "BOOL"), (frozenset({int}), "INT64"))
-_NUMBERS = frozenset({int, float})
+_GUESSES = (
+    (frozenset({str}), BYTES),
+    (frozenset({bool}), "BOOL"),
+    (frozenset({int}), "INT64"),
+    (frozenset({int, float}), "FP64"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +104,12 @@ def lay_out(
 ) -> tuple[Layout, ...]:
     """Decide datatype and row shape of every input.
 
-    What the pipeline says wins, then the model's metadata; where the model lists no inputs, the
-    first values decide.
+    What the pipeline says wins, then the model's metadata; where the model lists no inputs, most
+    of the first values decide.
 
     Raises:
         AccessRefusedError: They cannot be decided; the message says what to write.
+        InvalidRowsError: They cannot, because of rows that fit no datatype.
     """
     known = {tensor.name: tensor for tensor in metadata.inputs}
     return tuple(
@@ -142,23 +148,47 @@ def _lay_out(
 
 
 def _guess(model: str, tensor: str, column: Sequence[Any]) -> tuple[str, tuple[int, ...]]:
-    rank = 0
-    leaves = list(column)
-    while leaves and isinstance(leaves[0], list):
-        leaves = [leaf for part in leaves if isinstance(part, list) for leaf in part]
-        rank += 1
+    """Return the datatype and rank of most rows, so that a bad record decides for no other.
+
+    Raises:
+        InvalidRowsError: Some rows fit no datatype, and no other row tells.
+        AccessRefusedError: Every row might be of any datatype.
+    """
+    found = [_telling(value) for value in column]
+    told = Counter(each for each in found if each is not None)
+    if told:
+        (datatype, rank), _ = told.most_common(1)[0]
+        if datatype == "INT64" and ("FP64", rank) in told:
+            datatype = "FP64"
+        return datatype, (-1,) * rank
+    advice = (
+        f"model {model!r} does not describe its input {tensor!r} and the values do not tell; "
+        f"write its datatype and the shape of a row, for example "
+        f"`{tensor}: {{path: ..., datatype: BYTES, shape: []}}`"
+    )
+    unfit = {row: advice for row, value in enumerate(column) if _leaves(value)[0]}
+    if unfit:
+        raise InvalidRowsError(unfit)
+    raise AccessRefusedError(advice)
+
+
+def _telling(value: Any) -> tuple[str, int] | None:
+    """Return the datatype and rank that a value alone suggests, None where it suggests none."""
+    leaves, rank = _leaves(value)
     kinds = set(map(type, leaves))
     for accepted, datatype in _GUESSES:
         if kinds and kinds <= accepted:
-            return datatype, (-1,) * rank
-    if kinds and kinds <= _NUMBERS:
-        return "FP64", (-1,) * rank
-    first = next((kind.__name__ for kind in map(type, leaves) if kind is not str), "nothing")
-    raise AccessRefusedError(
-        f"model {model!r} does not describe its input {tensor!r} and the first values ({first}) "
-        f"do not tell; write its datatype and the shape of a row, for example "
-        f"`{tensor}: {{path: ..., datatype: BYTES, shape: []}}`"
-    )
+            return datatype, rank
+    return None
+
+
+def _leaves(value: Any) -> tuple[list[Any], int]:
+    """Return what a value is made of below its lists, and how many lists deep that is."""
+    leaves, rank = [value], 0
+    while leaves and isinstance(leaves[0], list):
+        leaves = [leaf for part in leaves if isinstance(part, list) for leaf in part]
+        rank += 1
+    return leaves, rank
 
 
 def _example(wanted: Input) -> str:

@@ -30,7 +30,9 @@ def test_every_verb_refuses_a_pipeline_that_cannot_be_read(cli, tmp_path, verb):
 
 
 def test_lint_reports_all_problems_at_once(cli, pipeline):
-    pipeline.write_text(pipeline.read_text().replace("model: translator", "model: nix\n    frum: x"))
+    pipeline.write_text(
+        pipeline.read_text().replace("model: translator", "model: nix\n    frum: x")
+    )
 
     ended = cli("lint", pipeline)
 

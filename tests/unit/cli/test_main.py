@@ -109,7 +109,9 @@ def test_help_does_not_import_what_verbs_work_with():
         "print(heavy & set(sys.modules), file=sys.stderr)"
     )
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
 
     assert done.stderr.strip() == "set()"
 

@@ -1,0 +1,145 @@
+"""What is certain about a transaction after each kind of error, against a scripted client."""
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from headrace.core.records import Commit, TopicPartition
+from headrace.errors import FencedError, TransactionAbortedError, TransactionIndefiniteError
+from headrace.kafka import producer as module
+from headrace.kafka.producer import KafkaSink
+from headrace.ports import GroupToken, Transaction
+
+TRANSACTION = Transaction(
+    [("out", b"v", None, -1, None, 0, None)],
+    [Commit(TopicPartition("in", 0), 1, "m")],
+    GroupToken(b"token", 1, "member"),
+)
+
+
+def failure(code: int, **flags: bool) -> KafkaException:
+    return KafkaException(KafkaError(code, "scripted", **flags))
+
+
+FENCED = failure(KafkaError._FENCED, fatal=True)
+FATAL = failure(KafkaError.INVALID_TXN_STATE, fatal=True)
+ABORTABLE = failure(KafkaError.ILLEGAL_GENERATION, txn_requires_abort=True)
+LATE = failure(KafkaError._TIMED_OUT, retriable=True)
+
+
+class Client:
+    """A producer that fails where it is told to, the given number of times."""
+
+    def __init__(self, **failures: tuple[KafkaException, int]) -> None:
+        self.failures = failures
+        self.calls: list[str] = []
+
+    def _do(self, call: str) -> None:
+        self.calls.append(call)
+        error, times = self.failures.get(call, (None, 0))
+        if error is not None and times > 0:
+            self.failures[call] = error, times - 1
+            raise error
+
+    def begin_transaction(self) -> None:
+        self._do("begin")
+
+    def produce(self, *_: object) -> None:
+        self._do("produce")
+
+    def send_offsets_to_transaction(self, *_: object) -> None:
+        self._do("offsets")
+
+    def commit_transaction(self, _: float) -> None:
+        self._do("commit")
+
+    def abort_transaction(self, _: float) -> None:
+        self._do("abort")
+
+
+def commit(client: Client) -> None:
+    sink = KafkaSink({"transactional.id": "t"})
+    sink._producer = client
+    sink._commit(TRANSACTION)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(module, "_COMMIT_WITHIN_S", 0.05)
+    monkeypatch.setattr(module, "_ABORT_WITHIN_S", 0.05)
+
+
+def test_a_call_that_may_be_repeated_is_repeated():
+    client = Client(offsets=(LATE, 2), commit=(LATE, 1))
+
+    commit(client)
+
+    assert client.calls == ["begin", "produce", *["offsets"] * 3, *["commit"] * 2]
+
+
+@pytest.mark.parametrize("where", ["produce", "offsets", "commit"])
+def test_an_abortable_error_is_aborted(where):
+    client = Client(**{where: (ABORTABLE, 1)})
+
+    with pytest.raises(TransactionAbortedError):
+        commit(client)
+
+    assert client.calls[-1] == "abort"
+
+
+@pytest.mark.parametrize("error", [LATE, FATAL], ids=["late", "fatal"])
+def test_an_abort_that_fails_leaves_the_end_unknown(error):
+    client = Client(offsets=(ABORTABLE, 1), abort=(error, 99))
+
+    with pytest.raises(TransactionIndefiniteError):
+        commit(client)
+
+
+def test_a_commit_that_is_only_late_is_never_aborted():
+    client = Client(commit=(LATE, 99))
+
+    with pytest.raises(TransactionIndefiniteError):
+        commit(client)
+
+    assert "abort" not in client.calls
+
+
+@pytest.mark.parametrize("where", ["offsets", "commit"])
+def test_after_another_fatal_error_nothing_is_certain(where):
+    client = Client(**{where: (FATAL, 1)})
+
+    with pytest.raises(TransactionIndefiniteError):
+        commit(client)
+
+    assert "abort" not in client.calls
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [
+        {"offsets": (FENCED, 1)},
+        {"commit": (FENCED, 1)},
+        {"offsets": (ABORTABLE, 1), "abort": (FENCED, 1)},
+    ],
+    ids=["offsets", "commit", "abort"],
+)
+def test_a_fenced_producer_is_fenced(failures):
+    with pytest.raises(FencedError):
+        commit(Client(**failures))
+
+
+def test_a_fence_after_the_transactions_timeout_may_be_the_brokers_own(monkeypatch):
+    monkeypatch.setattr(module, "_SEND_WITHIN_S", 0.0)
+
+    with pytest.raises(TransactionIndefiniteError):
+        commit(Client(commit=(FENCED, 1)))
+
+
+@pytest.mark.parametrize(("error", "ends"), [(LATE, True), (ABORTABLE, False)])
+def test_a_producer_whose_end_is_unknown_is_not_used_again(error, ends):
+    sink = KafkaSink({"transactional.id": "t"})
+    sink._producer = Client(commit=(error, 99))
+
+    with pytest.raises((TransactionIndefiniteError, TransactionAbortedError)):
+        sink._commit(TRANSACTION)
+
+    assert (sink._producer is None) == ends
