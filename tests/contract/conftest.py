@@ -399,7 +399,7 @@ class Setting:
 
     @staticmethod
     def result(topic: str, value: str, partition: int = 0, key: bytes | None = None) -> Outgoing:
-        return topic, value.encode(), key, partition, None, 0, None
+        return topic, value.encode(), key, partition, 0, None
 
     @staticmethod
     def transaction(

@@ -261,6 +261,22 @@ async def test_a_document_that_cannot_be_written_harms_nobody_else(scene, upper)
     assert len(found.texts()) + len(found.dead) == 4
 
 
+@in_loop
+async def test_a_field_that_cannot_hold_the_answer_harms_nobody_else(scene, upper):
+    stage = scene(
+        model={"url": upper.url("grpc"), "max_in_flight": 1},
+        step={"outputs": {"said.loudly": "translation"}},
+    )
+    bad = Message(b'{"text": "bad", "said": "already"}')
+
+    found, _ = await run_in_one_batch(stage, text("!slow=0.5 lead"), text("a"), bad, text("b"))
+
+    assert [each["said"] for each in found.documents()[1:]] == [{"loudly": "A"}, {"loudly": "B"}]
+    assert found.errors() == {
+        2: ("DocumentError", "field 'said.loudly' cannot be written: not an object there")
+    }
+
+
 @pytest.mark.parametrize("bad", [b'{"text": null}', b'{"text": 7}', b'{"text": [1]}', b"{}"])
 @in_loop
 async def test_a_bad_first_record_does_not_decide_for_the_others(scene, bad):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -120,6 +121,17 @@ def until(process: subprocess.Popen[str], event: str) -> dict[str, object]:
         if told.get("event") == event:
             return told
     raise AssertionError(f"the process ended ({process.wait()}) before {event}")
+
+
+def until_said(process: subprocess.Popen[str], words: str) -> None:
+    """Read what a process says to people until it has said these words."""
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if words in line:
+            return
+    raise AssertionError(f"the process ended ({process.wait()}) before {words!r}:\n{''.join(said)}")
 
 
 def test_topics_are_planned_applied_and_deleted(cli: Cli, pipeline: Path, names: dict[str, str]):
@@ -275,6 +287,36 @@ def test_a_signal_drains_a_worker_and_it_exits_0(cli: Cli, pipeline: Path, sent:
     assert worker.wait(20) == 0
 
 
+def test_a_second_ctrl_c_ends_a_draining_worker_with_130(
+    cli: Cli, pipeline: Path, names: dict[str, str]
+):
+    port = free_port()
+    pipeline.write_text(pipeline.read_text().replace("127.0.0.1:1", f"127.0.0.1:{port}"))
+    server = subprocess.Popen([sys.executable, SERVER], env=cli.environ | {"GRPC_PORT": str(port)})
+    try:
+        cli("topics", "apply", pipeline)
+        cli("send", names["source"], stdin='{"text": "hang"}\n')
+        worker = cli.start("run", pipeline)
+        address = str(until(worker, "worker_started")["message"]).rpartition("http://")[2]
+        while not _status(address)["busy"]:
+            assert worker.poll() is None
+
+        worker.send_signal(signal.SIGINT)
+        until(worker, "draining")
+        worker.send_signal(signal.SIGINT)
+
+        assert worker.wait(5) == 130
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _status(address: str) -> dict[str, object]:
+    with urllib.request.urlopen(f"http://{address}/status", timeout=10) as answer:
+        (stage,) = json.load(answer)["stages"] or [{"busy": 0}]
+        return stage
+
+
 def test_a_worker_serves_its_status_on_the_named_port(cli: Cli, pipeline: Path):
     cli("topics", "apply", pipeline)
     port = free_port()
@@ -389,12 +431,29 @@ def test_up_loses_and_doubles_nothing_while_workers_are_killed(
     assert sorted(loud) == sorted(text.upper() for text in texts)
 
 
+def test_up_brings_its_own_kafka_which_a_second_terminal_finds(
+    cli: Cli, pipeline: Path, names: dict[str, str], tmp_path: Path
+):
+    cli.environ["KAFKA_BOOTSTRAP_SERVERS"] = ""
+    pipeline.write_text(re.sub('servers: "127.*"', "servers: embedded", pipeline.read_text()))
+    lines = lines_of(tmp_path / "in.jsonl", ["a", "b"])
+    up = cli.start("up", pipeline, "--input", f"{names['source']}={lines}")
+    until_said(up, "sent 2 records")
+    tail = cli.start("tail", names["sink"], "--from-beginning")
+    assert tail.stdout is not None
+
+    loud = sorted(json.loads(tail.stdout.readline())["loud"] for _ in range(2))
+    up.send_signal(signal.SIGTERM)
+
+    assert loud == ["A", "B"]
+    assert up.wait(30) == 0
+    assert not (tmp_path / "headrace" / "broker.json").exists()
+
+
 def test_ctrl_c_stops_up_in_order(cli: Cli, pipeline: Path, names, tmp_path: Path):
     lines = lines_of(tmp_path / "in.jsonl", ["a"])
     up = cli.start("up", pipeline, "--input", f"{names['source']}={lines}")
-    assert up.stderr is not None
-    while "sent 1 records" not in (line := up.stderr.readline()):
-        assert line, "up ended early"
+    until_said(up, "sent 1 records")
 
     up.send_signal(signal.SIGINT)
     _, told = up.communicate(timeout=40)

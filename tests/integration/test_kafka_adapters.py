@@ -99,7 +99,7 @@ class World:
 
     def outgoing(self, number: int, partition: int) -> Outgoing:
         headers = [("h", b"v")]
-        return self.topic, str(number).encode(), b"key", partition, None, NOW_MS + number, headers
+        return self.topic, str(number).encode(), b"key", partition, NOW_MS + number, headers
 
 
 class Member:

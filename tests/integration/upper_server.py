@@ -1,6 +1,7 @@
 """A model server for tests of `headrace up`: upper-cases `text` on the port in GRPC_PORT.
 
-A text that begins with `bad` is refused; one that begins with `slow` takes a tenth of a second.
+A text that begins with `bad` is refused, one that begins with `slow` takes a tenth of a second,
+one that begins with `hang` is never answered.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import os
 
 import grpc
 
-from headrace.testing.oip_server import Behaviour, OipServer, Refuse, Request, Slow, upper
+from headrace.testing.oip_server import Behaviour, Hang, OipServer, Refuse, Request, Slow, upper
 
 
 def model(request: Request) -> Behaviour:
@@ -18,6 +19,8 @@ def model(request: Request) -> Behaviour:
         return Refuse(grpc.StatusCode.INVALID_ARGUMENT, "bad text")
     if any(text.startswith("slow") for text in texts):
         return Slow(0.1, upper(request))
+    if any(text.startswith("hang") for text in texts):
+        return Hang()
     return upper(request)
 
 

@@ -26,7 +26,8 @@ from headrace.cli.settings import (
     model_urls,
     say,
 )
-from headrace.kafka.tally import Summary, Tally
+from headrace.errors import BrokerUnavailableError
+from headrace.kafka.tally import Progress, Summary, Tally
 from headrace.local.kafka import EmbeddedKafka, join_or_start
 from headrace.local.model_server import ModelServer
 from headrace.local.supervisor import (
@@ -41,6 +42,7 @@ from headrace.spec.loader import folder_of
 LOOK_EVERY_S = 0.25
 STAYS_IDLE_S = 0.5
 TELL_EVERY_S = 2.0
+KAFKA_BACK_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,7 @@ class _Everything:
         """Return once everything that was there is finished, and stays so for a moment."""
         told = idle_since = time.monotonic()
         while True:
-            progress = await tally.progress()
+            progress = await self._progress(tally)
             now = time.monotonic()
             if not progress.is_idle:
                 idle_since = now
@@ -219,6 +221,17 @@ class _Everything:
             if now - told >= TELL_EVERY_S:
                 told = now
                 say(f"{progress.done:,} of {progress.total:,} records done")
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _progress(self, tally: Tally) -> Progress:
+        """Return how far the run is; a Kafka that is being started again is waited for."""
+        deadline = time.monotonic() + KAFKA_BACK_WITHIN_S
+        while True:
+            try:
+                return await tally.progress()
+            except BrokerUnavailableError:
+                if time.monotonic() > deadline:
+                    raise
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _command(self, slot: int, urls: Mapping[str, str]) -> Command:

@@ -74,13 +74,10 @@ class Record:
         return f"Record({self.partition}@{self.offset})"
 
 
-Outgoing: TypeAlias = tuple[
-    str, bytes | None, bytes | None, int, None, int, Sequence[Header] | None
-]
-"""A record to write: (topic, value, key, partition or -1, None, timestamp ms, headers).
+Outgoing: TypeAlias = tuple[str, bytes | None, bytes | None, int, int, Sequence[Header] | None]
+"""A record to write: (topic, value, key, partition or -1, timestamp ms, headers).
 
-The order is that of the Kafka client's positional arguments (the None is its delivery callback),
-so that a whole transaction is written without an object or a call of ours per record.
+A plain tuple: a transaction of thousands is built without a call of ours per record.
 """
 
 Output: TypeAlias = Sequence[Outgoing]

@@ -28,9 +28,11 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
     # keepalive on also bounds unacknowledged data on a dead connection (TCP_USER_TIMEOUT).
     ("grpc.keepalive_time_ms", 300_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.initial_reconnect_backoff_ms", 200),
+    # While gRPC backs off, a probe fails without an attempt to connect: with gRPC's growing pauses
+    # a server that was away for a while would be noticed seconds after its return.
+    ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 5_000),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 250),
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.service_config_disable_resolution", 1),
 )

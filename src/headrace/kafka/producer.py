@@ -157,12 +157,11 @@ class _Attempt:
 
     def _produce(self, outgoing: Sequence[Outgoing]) -> None:
         produce = self._producer.produce
-        # The client takes its delivery callback in two places, so a tuple is not passed as it is.
-        for topic, value, key, partition, report, timestamp, headers in outgoing:
+        for topic, value, key, partition, timestamp, headers in outgoing:
             try:
-                produce(topic, value, key, partition, report, None, timestamp, headers)  # type: ignore[arg-type]
+                produce(topic, value, key, partition, None, None, timestamp, headers)  # type: ignore[arg-type]
             except BufferError:
-                self._produce_slowly(topic, value, key, partition, report, None, timestamp, headers)
+                self._produce_slowly(topic, value, key, partition, None, None, timestamp, headers)
             except KafkaException as error:
                 if kafka_error(error).code() in MISSING:
                     # Partitions added a moment ago are not known until somebody asks for them.

@@ -174,7 +174,7 @@ def sent_back(letter: DeadLetter, retry_topic: str) -> Outgoing:
         (wire.ATTEMPT, b"1"),
     ]
     partition = letter.place.partition
-    return (retry_topic, letter.value, letter.key, partition, None, letter.timestamp, headers)
+    return (retry_topic, letter.value, letter.key, partition, letter.timestamp, headers)
 
 
 def marked(letter: DeadLetter) -> Outgoing:
@@ -188,7 +188,7 @@ def marked(letter: DeadLetter) -> Outgoing:
         (wire.ID, letter.id.encode()),
         (wire.REPLAYED, letter.mark.encode()),
     ]
-    return (letter.place.topic, None, letter.key, letter.place.partition, None, now_ms, headers)
+    return (letter.place.topic, None, letter.key, letter.place.partition, now_ms, headers)
 
 
 def _stays(name: str) -> bool:

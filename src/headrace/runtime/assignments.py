@@ -64,6 +64,7 @@ class Assignments:
         self._stats = stats
         self._ignore_metadata = ignore_metadata
         self._parked: dict[TopicPartition, Ledger] = {}
+        self._pending: dict[TopicPartition, int] = {}
         self._source: RecordSource | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._last_commit: Callable[[], Awaitable[None]] | None = None
@@ -114,6 +115,7 @@ class Assignments:
         self.epoch = epoch
         unfinished = 0
         for partition in partitions:
+            self._pending.pop(partition, None)
             ledger = self.ledgers.pop(partition, None)
             if ledger is not None:
                 ledger.is_owned = False
@@ -133,7 +135,8 @@ class Assignments:
         """Adopt or begin the ledger of every added partition."""
         self.epoch, self.token = assignment.epoch, assignment.token
         self._stats.rebalances += 1
-        for partition in self._parked.keys() - set(assignment.added):
+        self._pending |= dict.fromkeys(assignment.added, assignment.epoch)
+        for partition in self._parked.keys() - self._pending.keys():
             # Somebody else has it now; what is kept for it would only fill the memory.
             self._parked.pop(partition).drop()
         positions: dict[TopicPartition, int | None] = dict.fromkeys(assignment.added)
@@ -200,9 +203,11 @@ class Assignments:
         starts = await self._group.start_offsets(
             [p for p, c in stable.items() if c.offset is None and not self._may_adopt(p, c)]
         )
-        if epoch != self.epoch:
-            return {}
-        return {p: self._begin(p, c, bounds[p], starts.get(p)) for p, c in stable.items()}
+        return {
+            p: self._begin(p, c, bounds[p], starts.get(p))
+            for p, c in stable.items()
+            if self._pending.get(p) == epoch
+        }
 
     def _may_adopt(self, partition: TopicPartition, committed: Committed) -> bool:
         ledger = self._parked.get(partition)
@@ -211,6 +216,7 @@ class Assignments:
     def _begin(
         self, partition: TopicPartition, committed: Committed, bounds: Bounds, start: int | None
     ) -> int:
+        epoch = self._pending.pop(partition)
         ledger = self._parked.pop(partition, None)
         if ledger is not None and ledger.resolve(committed):
             self._stats.adopted += 1
@@ -223,7 +229,7 @@ class Assignments:
             if ledger is not None:
                 self.drop(ledger)
             ledger = self._open(partition, committed, bounds, start)
-        ledger.epoch = self.epoch
+        ledger.epoch = epoch
         self.ledgers[partition] = ledger
         return ledger.position
 
@@ -260,10 +266,14 @@ class Assignments:
         )
 
     async def _resolve(self, epoch: int, pending: Sequence[TopicPartition]) -> None:
-        """Wait until the offsets of partitions are stable; end the orphan that holds them."""
+        """Wait until the offsets of partitions are stable; end the orphan that holds them.
+
+        Other assignments may come meanwhile, where partitions are assigned one by one: only what
+        was revoked since is let go.
+        """
         loop = asyncio.get_running_loop()
         fence_at = loop.time() + UNSTABLE_FOR_S
-        while pending and epoch == self.epoch:
+        while pending := [p for p in pending if self._pending.get(p) == epoch]:
             await asyncio.sleep(SLOWEST_POLL_S)
             try:
                 if loop.time() >= fence_at:
@@ -279,7 +289,6 @@ class Assignments:
             for partition, position in positions.items():
                 if self._source is not None:
                     self._source.start_at(epoch, partition, position)
-            pending = [p for p in pending if p not in positions]
 
     async def _fence_writers(self, partitions: Sequence[TopicPartition]) -> None:
         """End the open transactions of slots that wrote these partitions and are not alive."""

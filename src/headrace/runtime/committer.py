@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from headrace.core.ledger import Ledger
-from headrace.core.records import Commit, Outgoing
+from headrace.core.records import Commit, Outgoing, Record
 from headrace.errors import (
     BrokerError,
     BrokerUnavailableError,
@@ -23,7 +23,7 @@ MAX_RECORDS = 10_000
 """Most records of one transaction."""
 
 MAX_BYTES = 16 * 2**20
-"""Bytes of source values after which a transaction takes no more ledgers."""
+"""Bytes of source values that one transaction takes, give or take a record."""
 
 IDLE_S = 1.0
 """Nothing in flight for this long, and offsets are committed alone: markers leave no lag."""
@@ -198,7 +198,10 @@ class Committer:
                 continue
             if room <= 0 or room_bytes <= 0:
                 break
-            draft = ledger.draft(room, self._slot, next(self._nonces) & 0xFFFF_FFFF_FFFF_FFFF)
+            most = room
+            if ledger.in_flight_bytes > room_bytes:
+                most = min(room, _fitting(ledger.released, room_bytes))
+            draft = ledger.draft(most, self._slot, next(self._nonces) & 0xFFFF_FFFF_FFFF_FFFF)
             if draft is None:
                 continue
             drafted.append(ledger)
@@ -276,3 +279,9 @@ class Committer:
             if not ledger.resolve(stable):
                 self._assignments.drop(ledger)
         return resolved
+
+
+def _fitting(records: Sequence[Record], most_bytes: int) -> int:
+    """Return how many of the first records hold at most so many bytes; at least one."""
+    sizes = itertools.accumulate(len(record.value or b"") for record in records)
+    return max(1, sum(size <= most_bytes for size in sizes))

@@ -177,7 +177,7 @@ class Dispatcher:
         if outcome.answered:
             self._stats.model_latency.observe(now - started)
             self._concurrency.on_answer(now - started, rows, self.busy, now)
-        elif outcome.pause is not None:
+        elif outcome.pause is not None or outcome.timed_out:
             self._concurrency.on_overload(now)
         self.busy -= 1
         self._conclude(outcome, is_probe=is_probe, now=now)

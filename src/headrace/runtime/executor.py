@@ -26,6 +26,7 @@ from headrace.errors import (
     DocumentError,
     HeadraceError,
     InferenceError,
+    InferenceTimeoutError,
     InvalidInputError,
     OversizeError,
     RecordError,
@@ -70,11 +71,13 @@ class Outcome:
         follow: Work to do, with seconds to wait before it.
         pause: Why the step must pause; the work in `follow` used no attempt.
         answered: Whether the model answered all rows it was asked.
+        timed_out: Whether the model did not answer in time.
     """
 
     follow: list[tuple[float, Work]] = field(default_factory=list)
     pause: InferenceError | None = None
     answered: bool = False
+    timed_out: bool = False
 
 
 class Executor:
@@ -118,7 +121,9 @@ class Executor:
             prediction = await self._model.infer(columns)
             self._answer(work, prediction)
         except HeadraceError as error:
-            return self._failed(work, error)
+            outcome = self._failed(work, error)
+            outcome.timed_out = isinstance(error, InferenceTimeoutError)
+            return outcome
         except Exception as error:  # a document or an answer that our code did not expect
             log.exception("unexpected error", extra={"event": "unexpected_error"})
             return self._failed(work, InvalidInputError(f"{type(error).__name__}: {error}"))
@@ -288,4 +293,4 @@ class Executor:
         return self._outputs.dead_letter(record, cause)
 
 
-_HALTED: Output = ((("", None, None, -1, None, 0, None)),)
+_HALTED: Output = ((("", None, None, -1, 0, None)),)

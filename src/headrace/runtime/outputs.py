@@ -92,7 +92,6 @@ class Outputs:
                 None,
                 record.key,
                 self._partition(sink, record),
-                None,
                 record.timestamp,
                 headers,
             )
@@ -145,17 +144,17 @@ class Outputs:
             rows: list[Outgoing]
             if key_of is not None:
                 rows = [
-                    (topic, v, _key_bytes(key_of(d), encode), -1, None, r.timestamp, h)
+                    (topic, v, _key_bytes(key_of(d), encode), -1, r.timestamp, h)
                     for r, d, v, h in zip(records, documents, values, headers, strict=True)
                 ]
             elif self._keeps_partition(sink):
                 rows = [
-                    (topic, v, r.key, r.partition[1], None, r.timestamp, h)
+                    (topic, v, r.key, r.partition[1], r.timestamp, h)
                     for r, v, h in zip(records, values, headers, strict=True)
                 ]
             else:
                 rows = [
-                    (topic, v, r.key, -1, None, r.timestamp, h)
+                    (topic, v, r.key, -1, r.timestamp, h)
                     for r, v, h in zip(records, values, headers, strict=True)
                 ]
             if max(map(len, values)) > limit // 2 or any(r.headers for r in records):
@@ -250,7 +249,7 @@ def _user(record: Record) -> list[Header]:
 def _copy_of(
     record: Record, topic: str, value: bytes | None, headers: Sequence[Header]
 ) -> Outgoing:
-    return (topic, value, record.key, record.partition[1], None, record.timestamp, headers)
+    return (topic, value, record.key, record.partition[1], record.timestamp, headers)
 
 
 def _projection(fields: Sequence[str]) -> Callable[[Any], Any] | None:
@@ -270,7 +269,7 @@ def _size(value: bytes | None, key: bytes | None, headers: Sequence[Header]) -> 
 
 
 def _checked(row: Outgoing, limit: int) -> Outgoing | OversizeError:
-    size = _size(row[1], row[2], row[6] or ())
+    size = _size(row[1], row[2], row[5] or ())
     if size <= limit:
         return row
     return OversizeError(

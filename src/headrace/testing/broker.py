@@ -207,7 +207,7 @@ class SimulatedBroker:
             process.check()
 
     def _placed(self, record: Outgoing) -> tuple[PartitionLog, Entry]:
-        topic, value, key, partition, _, timestamp, headers = record
+        topic, value, key, partition, timestamp, headers = record
         if len(value or b"") + len(key or b"") > self.settings.max_message_bytes:
             raise RefusedError("MSG_SIZE_TOO_LARGE")
         if partition < 0:

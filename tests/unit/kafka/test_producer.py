@@ -10,7 +10,7 @@ from headrace.kafka.producer import KafkaSink
 from headrace.ports import GroupToken, Transaction
 
 TRANSACTION = Transaction(
-    [("out", b"v", None, -1, None, 0, None)],
+    [("out", b"v", None, -1, 0, None)],
     [Commit(TopicPartition("in", 0), 1, "m")],
     GroupToken(b"token", 1, "member"),
 )

@@ -37,7 +37,7 @@ DEAD = "shouts.dead-letters"
 RETRY = "shouts.shout.retry"
 TOPICS = ("in", "out", DEAD, RETRY)
 FACTS = TopicFacts(dict.fromkeys(TOPICS, 2), {})
-RESULT = (("out", b"result", None, -1, None, 0, None),)
+RESULT = (("out", b"result", None, -1, 0, None),)
 
 STEP = ModelStep(
     name="shout",
@@ -78,7 +78,7 @@ def released(ledger, count, size=2):
     records = ledger.take(records_of(values, ledger.partition, ledger.position))
     for record in records:
         key = b"%d" % record.offset
-        finish([record], [(("out", b"result", key, -1, None, 0, None),)])
+        finish([record], [(("out", b"result", key, -1, 0, None),)])
     return records
 
 
@@ -194,7 +194,7 @@ class Kafka:
         ]
 
 
-class Source:
+class Reader:
     """Remembers what it is told."""
 
     def __init__(self):

@@ -15,7 +15,7 @@ from tests.unit.runtime.parts import (
     P0,
     P1,
     RESULT,
-    Source,
+    Reader,
     assignment,
     committed_by,
     records_of,
@@ -28,7 +28,7 @@ class Member:
 
     def __init__(self, kafka, **settings):
         self.stats = StageStats()
-        self.source = Source()
+        self.source = Reader()
         self.last_commits = 0
         self.last_commit_s = 0.0
         self.assignments = Assignments(kafka, Ordering.KEY, "w0", self.stats, **settings)

@@ -71,7 +71,7 @@ class Cluster:
     @staticmethod
     def transaction(*values, token=NO_MEMBER, **commits):
         """Make a transaction of values for partition 0 of `out` and commits like `p0=3`."""
-        outgoing = [("out", value.encode(), None, 0, None, 0, None) for value in values]
+        outgoing = [("out", value.encode(), None, 0, 0, None) for value in values]
         offsets = [
             Commit(TopicPartition("in", int(name[1:])), offset, "")
             for name, offset in commits.items()

@@ -55,8 +55,7 @@ class CopyWorker:
 
     async def commit(self, records):
         outgoing = [
-            ("out", r.value, r.key, r.partition.partition, None, 0, self.provenance(r))
-            for r in records
+            ("out", r.value, r.key, r.partition.partition, 0, self.provenance(r)) for r in records
         ]
         latest = {r.partition: r.offset + 1 for r in records}
         commits = [Commit(p, offset, "") for p, offset in latest.items()]
@@ -109,7 +108,7 @@ class CommitsFirst(CopyWorker):
         latest = {r.partition: r.offset + 1 for r in records}
         commits = [Commit(p, offset, "") for p, offset in latest.items()]
         await self.sink.commit(Transaction([], commits, self.token))
-        outgoing = [("out", r.value, r.key, r.partition.partition, None, 0, self.provenance(r))
+        outgoing = [("out", r.value, r.key, r.partition.partition, 0, self.provenance(r))
                     for r in records]  # fmt: skip
         await self.sink.commit(Transaction(outgoing, [], self.token))
 
@@ -118,7 +117,7 @@ class ProducesFirst(CommitsFirst):
     """Bug: records in one transaction, offsets in the next."""
 
     async def commit(self, records):
-        outgoing = [("out", r.value, r.key, r.partition.partition, None, 0, self.provenance(r))
+        outgoing = [("out", r.value, r.key, r.partition.partition, 0, self.provenance(r))
                     for r in records]  # fmt: skip
         await self.sink.commit(Transaction(outgoing, [], self.token))
         latest = {r.partition: r.offset + 1 for r in records}
