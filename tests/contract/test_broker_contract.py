@@ -167,7 +167,7 @@ async def test_records_arrive_as_they_were_written(setting):
     await member.owns(TopicPartition(source, 0))
     sink = await setting.sink("a")
     headers = [("one", b"\x00\xff"), ("none", None), ("one", b"again")]
-    tombstone = (out, None, b"key", 0, None, 1_700_000_000_123, headers)
+    tombstone = (out, None, b"key", 0, 1_700_000_000_123, headers)
     empty = (out, b"", b"", 0, 0, None)
 
     await sink.commit(setting.transaction(member.token, [tombstone, empty]))
@@ -310,7 +310,7 @@ async def test_a_timestamp_starts_at_the_first_record_that_is_not_older(setting)
     sink = await setting.sink("writer")
     now = round(time.time() * 1000)
     ages = (30_000, 20_000, 10_000)
-    results = [(source, b"x", 0, now - age, None) for age in ages]
+    results = [(source, b"x", None, 0, now - age, None) for age in ages]
     await sink.commit(setting.transaction(writer.token, results))
     reader = await setting.member("reader", source)
     await reader.until(lambda: reader.positions.get(p) == 4)

@@ -372,6 +372,13 @@ class Scene:
         """What the processes wrote."""
         return self.folder / f"{self.name}.log"
 
+    def metadata(self, place: ClientPartition) -> str:
+        """Return the metadata of the group's commit for a partition."""
+        look = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.group})
+        (found,) = look.committed([place], timeout=10)
+        look.close()
+        return found.metadata or ""
+
     def commit(self, offset: int, metadata: str, partition: int = 0) -> None:
         """Commit with a plain consumer, as another program with the same group would."""
         other = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.group})

@@ -110,7 +110,7 @@ def with_step(**changes):
 
 
 def headers_of(row):
-    return dict(row[6])
+    return dict(row[-1])
 
 
 class Kafka:

@@ -49,7 +49,8 @@ async def member(kafka, **settings):
     async with asyncio.TaskGroup() as tasks:
         one.assignments.bind(one.source, tasks, one.last_commit)
         yield one
-        one.assignments.epoch = -1  # ends what still waits for offsets
+        one.assignments.bind(one.source, tasks, None)
+        await one.assignments.revoked(99, [P0, P1])  # nothing waits for offsets any more
     if one.assignments.failure.done():
         one.assignments.failure.exception()
 
@@ -439,6 +440,19 @@ async def test_a_search_for_stable_offsets_ends_with_its_assignment(kafka):
 
         assert it.source.started == []
         assert it.assignments.ledgers == {}
+
+
+async def test_a_search_goes_on_when_another_partition_is_added(kafka):
+    kafka.unstable.add(P0)
+    async with member(kafka) as it:
+        await it.assignments.assigned(assignment(1, P0))
+
+        await it.assignments.assigned(assignment(2, P1))
+        kafka.unstable.clear()
+        await asyncio.sleep(0.2)
+
+        assert it.source.started == [(1, P0, 0)]
+        assert set(it.assignments.ledgers) == {P0, P1}
 
 
 async def test_an_answer_that_arrives_after_the_next_rebalance_begins_nothing(kafka):
