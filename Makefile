@@ -28,7 +28,7 @@ demo: setup ## translate 1,000 tweets on an embedded Kafka, exactly once
 	@$(RUN) python examples/tweets/demo.py
 
 test: setup ## every test, on a real Kafka and a real model server
-	$(RUN) pytest -q
+	$(RUN) pytest -q -n 3 --dist loadgroup
 
 check: setup ## format, lint, types, import contracts
 	$(RUN) ruff format --check .

@@ -53,8 +53,9 @@ class Fleet:
         return dead
 
     def stop(self) -> list[int]:
-        """Drain all workers; return their exit codes."""
-        for process in self._running.values():
+        """Drain all workers; return their exit codes. Deaths that were not met are called off."""
+        for slot, process in self._running.items():
+            self._orders(slot).unlink(missing_ok=True)
             process.send_signal(signal.SIGTERM)
         return [process.wait(40) for process in self._running.values()]
 

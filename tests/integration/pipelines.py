@@ -9,7 +9,15 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -239,21 +247,16 @@ class Scene:
     ) -> AsyncIterator[Running]:
         """Run a worker in this process; it drains at the end if it still runs."""
         stop, port = asyncio.Event(), free_port()
-        task = asyncio.create_task(
-            wiring.run(
-                self.topology,
-                slot=slot,
-                status_port=port,
-                stop=stop,
-                ignore_metadata=ignore_metadata,
-            )
+        running_for_good = wiring.run(
+            self.topology, slot=slot, status_port=port, stop=stop, ignore_metadata=ignore_metadata
         )
+        task = asyncio.create_task(_first_error_of(running_for_good))
         running = Running(task, stop, port)
         try:
             yield running
         finally:
             stop.set()
-            await asyncio.wait([task], timeout=30)
+            await asyncio.wait([task], timeout=10)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
@@ -385,6 +388,17 @@ class Scene:
         place = ClientPartition(self.topic("in"), partition, offset, metadata)
         other.commit(offsets=[place], asynchronous=False)
         other.close()
+
+
+async def _first_error_of(run: Coroutine[Any, Any, None]) -> None:
+    """Raise what a worker ended with, without the groups around it."""
+    try:
+        await run
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from group
 
 
 def _record(place: TopicPartition, message: Any) -> Record:

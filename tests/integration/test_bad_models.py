@@ -24,7 +24,7 @@ from headrace.testing.oip_server import (
     Tensor,
     upper,
 )
-from tests.integration.pipelines import Message, Outcome, Scene, header, in_loop, text
+from tests.integration.pipelines import Message, Outcome, Scene, header, in_loop, text, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.mlserver, pytest.mark.timeout(60)]
 
@@ -209,7 +209,7 @@ async def test_an_answer_with_missing_rows_is_never_dealt_out(scene, caplog):
             return whole
         return Answer((Tensor("translation", whole.tensors[0].values[:-1]),))
 
-    async with OipServer(lambda request: short(request)) as server:
+    async with OipServer(short) as server:
         stage = scene(model={"url": server.url})
 
         found = await stage.run_through(*[text(word) for word in WORDS])
@@ -281,9 +281,7 @@ async def test_a_model_that_is_busy_is_waited_for(scene):
         assert (sorted(found.texts()), found.dead) == (sorted(WORDS), [])
         assert status["counters"]["retried"] == 0
 
-    await asyncio.gather(
-        one(grpc.StatusCode.UNAVAILABLE), one(grpc.StatusCode.RESOURCE_EXHAUSTED)
-    )
+    await asyncio.gather(one(grpc.StatusCode.UNAVAILABLE), one(grpc.StatusCode.RESOURCE_EXHAUSTED))
 
 
 @in_loop
@@ -302,8 +300,7 @@ async def test_the_first_result_comes_within_a_second_of_the_models_return(scene
             )
             await server.come_back()
             back = time.monotonic()
-            while not server.requests:
-                await asyncio.sleep(0.01)
+            await until(lambda: bool(server.requests), what="a call")
             asked_after_s = time.monotonic() - back
             await stage.finished(running)
         found = await stage.outcome()

@@ -3,14 +3,13 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from headrace.inference.metadata import ModelMetadata, TensorMetadata
-from headrace.local.model_server import ModelServer
 from headrace.testing.oip_server import OipServer
 from tests.integration.pipelines import Message, Outcome, Scene, header, in_loop, text
 
@@ -188,7 +187,9 @@ async def test_large_values_pass_where_the_topics_take_them(scene, upper):
     long_text = text("y" * 1_200_000)
     broken = b"z" * 2_000_000
 
-    found = await stage.run_through(text("a"), Message(large), long_text, Message(broken), text("b"))
+    found = await stage.run_through(
+        text("a"), Message(large), long_text, Message(broken), text("b")
+    )
 
     assert [len(said) for said in found.texts()] == [1, 5, 1_200_000, 1]
     assert [record.value for record in found.dead] == [broken]
@@ -235,9 +236,7 @@ async def test_an_oversized_result_is_found_before_the_transaction(scene, upper)
 
 @in_loop
 async def test_headers_and_keys_count_towards_the_sinks_limit(scene, upper):
-    stage = scene(
-        model={"url": upper.url("grpc")}, configs={"out": {"max.message.bytes": "20000"}}
-    )
+    stage = scene(model={"url": upper.url("grpc")}, configs={"out": {"max.message.bytes": "20000"}})
 
     found = await stage.run_through(
         text("a"),

@@ -450,6 +450,23 @@ def test_up_brings_its_own_kafka_which_a_second_terminal_finds(
     assert not (tmp_path / "headrace" / "broker.json").exists()
 
 
+def test_up_brings_a_killed_kafka_back_and_loses_nothing(
+    cli: Cli, pipeline: Path, names: dict[str, str], tmp_path: Path
+):
+    cli.environ["KAFKA_BOOTSTRAP_SERVERS"] = ""
+    pipeline.write_text(re.sub('servers: "127.*"', "servers: embedded", pipeline.read_text()))
+    lines = lines_of(tmp_path / "in.jsonl", [f"text {n}" for n in range(300)] + ["bad"])
+    sending = ("--input", f"{names['source']}={lines}", "--rate", "60", "--until-idle")
+    up = cli.start("up", pipeline, *sending)
+    until_said(up, "records done")
+
+    os.kill(json.loads((tmp_path / "headrace" / "broker.json").read_text())["pid"], signal.SIGKILL)
+    told, _ = up.communicate(timeout=90)
+
+    summary = json.loads(told.splitlines()[-1])
+    assert [summary[each] for each in ("read", "written", "dead_lettered")] == [301, 300, 1]
+
+
 def test_ctrl_c_stops_up_in_order(cli: Cli, pipeline: Path, names, tmp_path: Path):
     lines = lines_of(tmp_path / "in.jsonl", ["a"])
     up = cli.start("up", pipeline, "--input", f"{names['source']}={lines}")

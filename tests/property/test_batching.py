@@ -1,14 +1,10 @@
-"""Batches form as promised, and a failed one is searched until exactly its poison is found."""
+"""Batches form as promised."""
 
-from math import log2
-
-import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from headrace.core.batching import Batcher, PoisonSearch, bisect
-from headrace.errors import InvariantError
+from headrace.core.batching import Batcher
 
 MAX_SIZE = 5
 MAX_WAIT_S = 2.0
@@ -106,67 +102,3 @@ def test_taking_a_batch_costs_the_batch_and_not_what_waits():
     batcher.take(0.0, free_slots=1, busy=0)
 
     assert Counting.copied == 64
-
-
-@given(st.lists(st.integers(), min_size=2))
-def test_halves_keep_the_order_and_differ_by_at_most_one(batch):
-    left, right = bisect(batch)
-
-    assert [*left, *right] == batch
-    assert 0 <= len(right) - len(left) <= 1
-
-
-@pytest.mark.parametrize("batch", [[], ["one"]])
-def test_what_cannot_be_halved_is_refused(batch):
-    with pytest.raises(InvariantError, match="no halves"):
-        bisect(batch)
-
-
-@given(st.integers(1, 300), st.data())
-def test_exactly_the_poison_is_found_with_few_calls(size, data):
-    poison = data.draw(st.sets(st.integers(0, size - 1), min_size=1, max_size=20))
-    at_once = data.draw(st.integers(1, 4))
-    search = PoisonSearch(range(size))
-    calls, passed = 0, []
-
-    while not search.is_over:
-        pieces = [piece for _ in range(at_once) if (piece := search.take()) is not None]
-        for piece in pieces:
-            calls += 1
-            if poison.isdisjoint(piece):
-                search.passed()
-                passed += piece
-            else:
-                search.failed(piece)
-
-    assert sorted(search.poison) == sorted(poison)
-    assert sorted(passed) == sorted(set(range(size)) - poison)
-    assert calls <= 2 * len(poison) * (1 + log2(size))
-    assert search.take() is None
-
-
-def test_a_search_is_not_over_while_a_piece_is_still_being_tried():
-    search = PoisonSearch(["good", "bad"])
-    search.take()
-    search.take()
-
-    search.passed()
-    assert not search.is_over
-    search.failed(["bad"])
-
-    assert search.is_over
-    assert search.poison == ["bad"]
-
-
-def test_an_empty_batch_has_no_poison():
-    search = PoisonSearch([])
-
-    assert search.is_over
-    assert search.poison == []
-
-
-def test_an_answer_for_a_piece_that_nobody_took_is_refused():
-    search = PoisonSearch(["bad"])
-
-    with pytest.raises(InvariantError, match="no piece"):
-        search.passed()

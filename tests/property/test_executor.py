@@ -19,7 +19,7 @@ def outcome_of(record):
 
 
 @given(st.integers(1, 128), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_exactly_the_poison_rows_become_dead_letters_with_few_calls(size, data):
     poison = data.draw(st.sets(st.integers(0, size - 1), max_size=min(size, 12)))
     doing = Doing(model=ScriptedModel(poison=lambda text: int(text) in poison))
@@ -46,12 +46,14 @@ VALUES = st.sampled_from(["good", "poison", b"not json", b"{}", b'{"text": null}
     st.integers(0, 6),
     st.integers(0, 1000),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_every_record_is_finished_once_and_none_gets_the_row_of_another(
     values, ordering, rates, budget, seed
 ):
-    texts = [f"{value} {number}" if value in ("good", "poison") else value
-             for number, value in enumerate(values)]
+    texts = [
+        f"{value} {number}" if value in ("good", "poison") else value
+        for number, value in enumerate(values)
+    ]
     model = ScriptedModel(
         poison=lambda text: str(text).startswith("poison"), rates=rates, budget=budget, seed=seed
     )

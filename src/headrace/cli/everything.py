@@ -7,10 +7,11 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from headrace.cli import topic_plan
 from headrace.cli.exits import Exit
@@ -27,7 +28,7 @@ from headrace.cli.settings import (
     say,
 )
 from headrace.errors import BrokerUnavailableError
-from headrace.kafka.tally import Progress, Summary, Tally
+from headrace.kafka.tally import Summary, Tally
 from headrace.local.kafka import EmbeddedKafka, join_or_start
 from headrace.local.model_server import ModelServer
 from headrace.local.supervisor import (
@@ -43,6 +44,8 @@ LOOK_EVERY_S = 0.25
 STAYS_IDLE_S = 0.5
 TELL_EVERY_S = 2.0
 KAFKA_BACK_WITHIN_S = 60.0
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,7 @@ class _Everything:
                 say(change.render())
             tally = Tally(self._topology)
             parts.push_async_callback(tally.close)
-            await tally.begin()
+            await _patiently(tally.begin)
             services: list[Restartable] = list(servers.values())
             if broker is not None:
                 services.append(broker)
@@ -178,26 +181,25 @@ class _Everything:
         async with Supervisor(workers, write=say) as supervisor:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(supervisor.watch())
-                await self._feed(supervisor)
-                await self._until_done(tally)
-                self._seconds = time.monotonic() - begun
+                telling = tasks.create_task(self._tell(tally))
+                killing = tasks.create_task(self._kill(supervisor))
+                await self._feed(killing)
+                if not self._wishes.until_idle:
+                    await asyncio.Event().wait()
+                self._seconds = await self._idle_at(tally) - begun
+                telling.cancel()
+                killing.cancel()
                 say("draining the workers")
                 await supervisor.stop()
             self._status = supervisor.status()
-        self._summary = await tally.summary()
+        self._summary = await _patiently(tally.summary)
 
-    async def _feed(self, supervisor: Supervisor) -> None:
-        """Send all input; workers are killed as long as it takes."""
-        killing = asyncio.create_task(self._kill(supervisor), name="kill")
-        try:
-            if self._wishes.inputs.files:
-                feed = Feed(connection_of(self._topology), self._wishes.inputs)
-                await feed.run()
-                say(f"sent {feed.sent:,} records")
-                killing.cancel()
-            if not self._wishes.until_idle:
-                await asyncio.Event().wait()
-        finally:
+    async def _feed(self, killing: "asyncio.Task[None]") -> None:
+        """Send all input; with input, workers are killed only as long as it takes."""
+        if self._wishes.inputs.files:
+            feed = Feed(connection_of(self._topology), self._wishes.inputs)
+            await feed.run()
+            say(f"sent {feed.sent:,} records")
             killing.cancel()
 
     async def _kill(self, supervisor: Supervisor) -> None:
@@ -208,30 +210,28 @@ class _Everything:
             if name is not None:
                 say(f"killed {name}")
 
-    async def _until_done(self, tally: Tally) -> None:
-        """Return once everything that was there is finished, and stays so for a moment."""
-        told = idle_since = time.monotonic()
+    async def _tell(self, tally: Tally) -> None:
+        """Say how far the run is, when that has changed."""
+        told = 0
         while True:
-            progress = await self._progress(tally)
+            await asyncio.sleep(TELL_EVERY_S)
+            progress = await _patiently(tally.progress)
+            if progress.done != told:
+                told = progress.done
+                say(f"{told:,} of {progress.total:,} records done")
+
+    async def _idle_at(self, tally: Tally) -> float:
+        """Return since when everything that was there is finished; it stayed so for a moment."""
+        idle_since: float | None = None
+        while True:
+            progress = await _patiently(tally.progress)
             now = time.monotonic()
             if not progress.is_idle:
+                idle_since = None
+            elif idle_since is None:
                 idle_since = now
             elif now - idle_since >= STAYS_IDLE_S:
-                return
-            if now - told >= TELL_EVERY_S:
-                told = now
-                say(f"{progress.done:,} of {progress.total:,} records done")
-            await asyncio.sleep(LOOK_EVERY_S)
-
-    async def _progress(self, tally: Tally) -> Progress:
-        """Return how far the run is; a Kafka that is being started again is waited for."""
-        deadline = time.monotonic() + KAFKA_BACK_WITHIN_S
-        while True:
-            try:
-                return await tally.progress()
-            except BrokerUnavailableError:
-                if time.monotonic() > deadline:
-                    raise
+                return idle_since
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _command(self, slot: int, urls: Mapping[str, str]) -> Command:
@@ -258,3 +258,19 @@ class _Everything:
             "restarts": self._status.restarts,
         }
         print(json.dumps(told), flush=True)
+
+
+async def _patiently(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    """Ask Kafka, again and again while it does not answer: it may be starting again.
+
+    Raises:
+        BrokerUnavailableError: It did not come back in time.
+    """
+    deadline = time.monotonic() + KAFKA_BACK_WITHIN_S
+    while True:
+        try:
+            return await ask()
+        except BrokerUnavailableError:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(LOOK_EVERY_S)

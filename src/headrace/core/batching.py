@@ -1,10 +1,8 @@
-"""When waiting records are sent as one request, and how a failed batch is taken apart."""
+"""When waiting records are sent as one request."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
-
-from headrace.errors import InvariantError
 
 T = TypeVar("T")
 
@@ -35,6 +33,17 @@ class Batcher(Generic[T]):
         if items:
             self._arrivals.append((now, items))
             self._waiting += len(items)
+
+    def discard(self, is_gone: Callable[[T], bool]) -> None:
+        """Let go of records that nobody waits for any more."""
+        kept: deque[tuple[float, Sequence[T]]] = deque()
+        for number, (arrived, items) in enumerate(self._arrivals):
+            waiting = items if number else items[self._taken_of_first :]
+            left = [item for item in waiting if not is_gone(item)]
+            if left:
+                kept.append((arrived, left))
+        self._arrivals, self._taken_of_first = kept, 0
+        self._waiting = sum(len(items) for _, items in kept)
 
     def due_at(self) -> float | None:
         """Return when the longest waiting record has waited enough, None if nothing waits."""
@@ -71,59 +80,3 @@ class Batcher(Generic[T]):
                 self._taken_of_first = 0
         self._waiting -= len(batch)
         return batch
-
-
-def bisect(batch: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
-    """Split a batch of two or more into halves that keep its order."""
-    if len(batch) < 2:
-        raise InvariantError(f"a batch of {len(batch)} has no halves")
-    middle = len(batch) // 2
-    return batch[:middle], batch[middle:]
-
-
-class PoisonSearch(Generic[T]):
-    """The search for the records that make a batch fail, by trying halves of what fails.
-
-    A record is called poison only after it failed alone. With k poison records in a batch of n,
-    at most 2 k (1 + log2 n) pieces are tried. Several pieces may be tried at once; every piece
-    that `take` returned must come back through `passed` or `failed`.
-
-    Attributes:
-        poison: Records that failed alone, in the order in which that was found.
-    """
-
-    def __init__(self, batch: Sequence[T]) -> None:
-        """Begin with a batch that failed as a whole."""
-        self.poison: list[T] = []
-        self._untried: deque[Sequence[T]] = deque()
-        self._tried_now = 1
-        self.failed(batch)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether every record has passed, or failed alone."""
-        return not self._untried and not self._tried_now
-
-    def take(self) -> Sequence[T] | None:
-        """Return a piece to try next, None if there is none now."""
-        if not self._untried:
-            return None
-        self._tried_now += 1
-        return self._untried.popleft()
-
-    def passed(self) -> None:
-        """A piece that was taken went through."""
-        self._end_trial()
-
-    def failed(self, piece: Sequence[T]) -> None:
-        """A piece that was taken failed for a reason of its data."""
-        self._end_trial()
-        if len(piece) == 1:
-            self.poison.append(piece[0])
-        elif piece:
-            self._untried.extend(bisect(piece))
-
-    def _end_trial(self) -> None:
-        if not self._tried_now:
-            raise InvariantError("no piece of the batch is being tried")
-        self._tried_now -= 1

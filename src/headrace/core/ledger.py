@@ -49,6 +49,8 @@ class Ledger:
         is_dropped: Whether it was given up; late results for it mean nothing.
         is_committing: Whether its draft may still become durable: a transaction is under way, or
             ended in a way nobody knows and its producer has not been replaced.
+        must_pin: Whether to commit where it began without waiting for a record: nothing is
+            committed, and a restart would begin elsewhere (at the latest, by then a later one).
         released: Finished records that may leave, in the order in which they must.
         in_flight: Records taken and not durable.
         in_flight_bytes: Bytes of their values.
@@ -64,6 +66,7 @@ class Ledger:
         "_last",
         "_ordering",
         "_tails",
+        "_unseen",
         "base",
         "blocked",
         "epoch",
@@ -73,6 +76,7 @@ class Ledger:
         "is_committing",
         "is_dropped",
         "is_owned",
+        "must_pin",
         "partition",
         "position",
         "released",
@@ -98,6 +102,7 @@ class Ledger:
         self.is_owned = True
         self.is_dropped = False
         self.is_committing = False
+        self.must_pin = False
         self.released: list[Record] = []
         self.in_flight = 0
         self.in_flight_bytes = 0
@@ -110,6 +115,7 @@ class Ledger:
         self._gaps: dict[int, int] = {}
         self._ordering = ordering
         self._tails: dict[bytes | None, Record] = {}
+        self._unseen: int | None = None
 
     @property
     def runs(self) -> int:
@@ -120,6 +126,16 @@ class Ledger:
     def metadata_size(self) -> int:
         """Characters of commit metadata that Kafka holds for it; at most `offset_map.LIMIT`."""
         return len(self._last.metadata)
+
+    @property
+    def map_load(self) -> int:
+        """Characters of commit metadata that finishing what was taken gives back.
+
+        0 while offsets are read again that were durable before a restart: the map then shrinks
+        only by reading on.
+        """
+        is_behind = bool(self._done) and self.position < self._done.stops[-1]
+        return 0 if is_behind else self.metadata_size
 
     @property
     def has_draft(self) -> bool:
@@ -138,7 +154,7 @@ class Ledger:
         """
         first, last = records[0].offset, records[-1].offset
         is_dense = first == self.position and last - first + 1 == len(records)
-        if not is_dense or len(self._done):
+        if not is_dense or len(self._done) or self._unseen is not None:
             records = self._screen(records)
             if not records:
                 return records
@@ -152,15 +168,19 @@ class Ledger:
         """Leave out what is durable; remember where offsets were never delivered."""
         fresh: list[Record] = []
         position, done, gaps = self.position, self._done, self._gaps
+        seen = position if self._unseen is None else self._unseen
         for record in records:
             offset = record.offset
             if offset < position:
                 continue
-            if offset not in done:
+            if offset in done:
+                done.add(seen, offset)
+            else:
                 fresh.append(record)
-                if offset != position:
-                    gaps[offset] = position
-            position = offset + 1
+                if offset != seen:
+                    gaps[offset] = seen
+            position = seen = offset + 1
+            self._unseen = None
         self.position = position
         return fresh
 
@@ -208,7 +228,10 @@ class Ledger:
 
     def advance(self, position: int) -> None:
         """The log has been read up to `position`; what lies before was never delivered."""
-        self.position = max(self.position, position)
+        if position > self.position:
+            if self._unseen is None:
+                self._unseen = self.position
+            self.position = position
 
     def draft(self, most: int, slot: str, nonce: int) -> Draft | None:
         """Prepare the commit of up to `most` released records, as many as fit into the map.
@@ -222,7 +245,7 @@ class Ledger:
         if self._draft is not None:
             raise InvariantError(f"{self.partition} has an open draft")
         records: Sequence[Record] = self.released[:most]
-        if not records and not self.lags_behind_position:
+        if not (records or self.must_pin or self.lags_behind_position):
             return None
         draft = self._encode(records, slot, nonce)
         if draft is None:
@@ -279,6 +302,7 @@ class Ledger:
                 self._gaps.pop(record.offset, None)
         self.in_flight -= len(gone)
         self.in_flight_bytes -= sum([len(r.value) for r in gone if r.value])
+        self.must_pin = False
         self.base, self._done, self._last = draft.base, draft.done, draft.committed
         # After a restart, offsets that were durable already may follow that were not read again
         # yet: `base` jumps over them and the map forgets them, so they must not be taken.

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from confluent_kafka import (
+    Consumer,
     ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
@@ -25,6 +26,7 @@ from headrace.ports import Bounds
 
 _ANSWER_WITHIN_S = 10.0
 _FENCE_WITHIN_S = 20.0
+_COORDINATOR_WITHIN_S = 3.0
 _THREADS = 4
 
 _Answer = TypeVar("_Answer")
@@ -44,6 +46,7 @@ class KafkaGroup:
         self._stage = stage
         self._starts = {source.topic: source.start for source in stage.sources}
         self._admin: AdminClient | None = None
+        self._seeker: Consumer | None = None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="headrace-admin")
 
     async def committed(
@@ -112,14 +115,19 @@ class KafkaGroup:
     async def close(self) -> None:
         """Let go of the client; calls under way end by themselves."""
         self._threads.shutdown(wait=False)
-        self._admin = None
+        self._admin = self._seeker = None
 
     async def _call(self, doing: str, call: Callable[[], _Answer]) -> _Answer:
         def translating() -> _Answer:
             try:
                 return call()
             except KafkaException as error:
-                raise translated(error, doing) from error
+                failure = translated(error, doing)
+                if failure.retryable:
+                    # The client goes on asking the leader of the epoch it once knew, for ever; a
+                    # new one looks for leaders and coordinators afresh.
+                    self._admin = None
+                raise failure from error
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, translating)
 
@@ -131,9 +139,7 @@ class KafkaGroup:
     def _committed(
         self, partitions: Sequence[TopicPartition], *, stable: bool
     ) -> dict[TopicPartition, Committed | None]:
-        # Where the coordinator is not known yet or has moved, the client answers this request with
-        # a segmentation fault (librdkafka issue 5040); describing the group is refused in order.
-        self._members()
+        self._find_coordinator(partitions[0])
         asked = [ClientPartition(*each) for each in partitions]
         group = ConsumerGroupTopicPartitions(self._stage.group, asked)
         (answer,) = (
@@ -172,6 +178,25 @@ class KafkaGroup:
             TopicPartition(each.topic, each.partition): _resolved(answer, _ANSWER_WITHIN_S).offset
             for each, answer in answers.items()
         }
+
+    def _find_coordinator(self, partition: TopicPartition) -> None:
+        """Make sure that the group's coordinator answers, by means of a consumer.
+
+        An administrative client (librdkafka 2.16) crashes the process when the offsets of a group
+        are asked of a broker that is not its coordinator (issue 5040), and loses requests for good
+        when they time out without one. A consumer looks for the coordinator again and again.
+        """
+        if self._seeker is None:
+            self._seeker = Consumer(
+                {
+                    **admin_properties(self._topology),
+                    "group.id": self._stage.group,
+                    "enable.auto.commit": False,
+                    # An open transaction must not hold the answer back.
+                    "isolation.level": "read_uncommitted",
+                }
+            )
+        self._seeker.committed([ClientPartition(*partition)], timeout=_COORDINATOR_WITHIN_S)
 
     def _members(self) -> Sequence[Any]:
         (answer,) = (

@@ -13,6 +13,7 @@ from headrace.errors import (
 )
 
 PARTITION_EOF = KafkaError._PARTITION_EOF
+FATAL = KafkaError._FATAL
 ALL_BROKERS_DOWN = KafkaError._ALL_BROKERS_DOWN
 NOT_STARTED = frozenset({KafkaError._STATE, KafkaError._PREV_IN_PROGRESS})
 """What a seek says of a partition that was assigned a moment ago."""
@@ -33,6 +34,11 @@ UNREACHABLE = frozenset(
         KafkaError.NETWORK_EXCEPTION,
         KafkaError.NOT_CONTROLLER,
         KafkaError.NOT_COORDINATOR,
+        # A topic made a moment ago, or a partition whose leader has moved.
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.OFFSET_NOT_AVAILABLE,
         KafkaError.REQUEST_TIMED_OUT,
     }
 )

@@ -12,6 +12,7 @@ from headrace.errors import BrokerError, HeadraceError, OffsetOutOfRangeError
 from headrace.kafka.handover import Handover
 from headrace.kafka.translate import (
     ALL_BROKERS_DOWN,
+    FATAL,
     MISSING,
     OUT_OF_RANGE,
     PARTITION_EOF,
@@ -82,7 +83,8 @@ class Trouble:
             self._judge(error, f"reading {read}", logging.WARNING)
 
     def _judge(self, error: KafkaError, doing: str, level: int) -> None:
-        if refuses(error) or error.fatal():
+        # In the place of a record a fatal error has a code of its own, but is not marked fatal.
+        if refuses(error) or error.fatal() or error.code() == FATAL:
             self.fail(translated(error, doing))
         elif error.code() in MISSING:
             # Also said while a new topic is still spreading through the cluster.

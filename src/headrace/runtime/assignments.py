@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from headrace.core import offset_map
@@ -53,7 +53,9 @@ class Assignments:
         stats: StageStats,
         *,
         ignore_metadata: bool = False,
+        pinned: Collection[str] = (),
     ) -> None:
+        """Own nothing yet; topics in `pinned` do not begin at their earliest record."""
         self.epoch = 0
         self.token: GroupToken | None = None
         self.ledgers: dict[TopicPartition, Ledger] = {}
@@ -63,20 +65,27 @@ class Assignments:
         self._slot = slot
         self._stats = stats
         self._ignore_metadata = ignore_metadata
+        self._pinned = frozenset(pinned)
         self._parked: dict[TopicPartition, Ledger] = {}
         self._pending: dict[TopicPartition, int] = {}
         self._source: RecordSource | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._last_commit: Callable[[], Awaitable[None]] | None = None
+        self._on_change: Callable[[], None] = lambda: None
 
     def bind(
         self,
         source: RecordSource,
         tasks: asyncio.TaskGroup,
         last_commit: Callable[[], Awaitable[None]],
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        """Name what rebalances act on: the source, where tasks run, and the last commit."""
+        """Name what rebalances act on: the source, where tasks run, and the last commit.
+
+        `on_change` is called whenever a ledger was begun, adopted, parked or dropped.
+        """
         self._source, self._tasks, self._last_commit = source, tasks, last_commit
+        self._on_change = on_change
 
     def current(self, partition: TopicPartition, epoch: int) -> Ledger | None:
         """Return the ledger that takes records fetched in `epoch`, if any may."""
@@ -98,6 +107,7 @@ class Assignments:
             del self.ledgers[ledger.partition]
         if self._parked.get(ledger.partition) is ledger:
             del self._parked[ledger.partition]
+        self._on_change()
 
     # What the source tells, inside a rebalance
 
@@ -121,6 +131,7 @@ class Assignments:
                 ledger.is_owned = False
                 self._parked[partition] = ledger
                 unfinished += ledger.in_flight - len(ledger.released) - ledger.blocked
+        self._on_change()
         log.info(
             "partitions revoked",
             extra={
@@ -139,9 +150,10 @@ class Assignments:
         for partition in self._parked.keys() - self._pending.keys():
             # Somebody else has it now; what is kept for it would only fill the memory.
             self._parked.pop(partition).drop()
+        self._on_change()
         positions: dict[TopicPartition, int | None] = dict.fromkeys(assignment.added)
         try:
-            positions.update(await self._begin_quickly(assignment.epoch, assignment.added))
+            await self._begin_quickly(assignment.epoch, positions)
         except BrokerUnavailableError as error:
             log.warning(
                 "cannot read committed offsets: %s", error, extra={"event": "offsets_unreadable"}
@@ -168,21 +180,21 @@ class Assignments:
     # Where a partition resumes
 
     async def _begin_quickly(
-        self, epoch: int, partitions: Sequence[TopicPartition]
-    ) -> dict[TopicPartition, int]:
-        """Begin what is stable, looking again for a few milliseconds.
+        self, epoch: int, positions: dict[TopicPartition, int | None]
+    ) -> None:
+        """Begin what is stable, looking again for a few milliseconds; fill in the positions.
 
         A broker acknowledges a commit before its markers are written: nearly half of the reads
-        right after the last commit of a revocation find it unstable, for 2 to 40 ms.
+        right after the last commit of a revocation find it unstable, for 2 to 40 ms. What has
+        begun stays in `positions` where a later look fails: nobody else would tell the source.
         """
-        positions = await self._begin_stable(epoch, partitions)
+        positions |= await self._begin_stable(epoch, list(positions))
         for look in range(QUICK_POLLS):
-            pending = [p for p in partitions if p not in positions]
+            pending = [p for p, position in positions.items() if position is None]
             if not pending:
                 break
             await asyncio.sleep(FIRST_POLL_S * 2**look)
             positions |= await self._begin_stable(epoch, pending)
-        return positions
 
     async def _begin_stable(
         self, epoch: int, partitions: Sequence[TopicPartition]
@@ -203,11 +215,13 @@ class Assignments:
         starts = await self._group.start_offsets(
             [p for p, c in stable.items() if c.offset is None and not self._may_adopt(p, c)]
         )
-        return {
+        begun = {
             p: self._begin(p, c, bounds[p], starts.get(p))
             for p, c in stable.items()
             if self._pending.get(p) == epoch
         }
+        self._on_change()
+        return begun
 
     def _may_adopt(self, partition: TopicPartition, committed: Committed) -> bool:
         ledger = self._parked.get(partition)
@@ -253,7 +267,9 @@ class Assignments:
         if committed.offset is not None and position < bounds.start:
             self._report_lost(partition, position, bounds.start)
             position = bounds.start
-        return Ledger(partition, committed, position, done, self._ordering)
+        ledger = Ledger(partition, committed, position, done, self._ordering)
+        ledger.must_pin = committed.offset is None and partition.topic in self._pinned
+        return ledger
 
     def _report_lost(self, partition: TopicPartition, position: int, start: int) -> None:
         self._stats.lost += start - position

@@ -122,7 +122,8 @@ class Committer:
             try:
                 while committed := await self._commit_once():
                     released -= committed
-                    if barriers and released <= 0:
+                    # Results may keep coming: neither this barrier nor the next waits for them.
+                    if (released <= 0) if barriers else self._barriers:
                         break
             finally:
                 for barrier in barriers:
@@ -194,7 +195,8 @@ class Committer:
         commits: list[Commit] = []
         idle = self._is_idle()
         for ledger in self._assignments.owned:
-            if ledger.has_draft or not (ledger.released or (idle and ledger.lags_behind_position)):
+            lags = ledger.must_pin or (idle and ledger.lags_behind_position)
+            if ledger.has_draft or not (ledger.released or lags):
                 continue
             if room <= 0 or room_bytes <= 0:
                 break

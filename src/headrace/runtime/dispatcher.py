@@ -103,6 +103,16 @@ class Dispatcher:
         heapq.heappush(self._delayed, (due, next(self._order), work))
         self.pump()
 
+    def forget_dropped(self) -> None:
+        """Let go of records whose ledgers were dropped: a model that is down takes none of them."""
+        self._batcher.discard(_is_dropped)
+        live = [self._living(work) for work in self._ready]
+        self._ready = deque(work for work in live if work.records)
+        delayed = [(due, order, self._living(work)) for due, order, work in self._delayed]
+        self._delayed = [each for each in delayed if each[2].records]
+        heapq.heapify(self._delayed)
+        self.pump()
+
     def stop(self) -> None:
         """Start nothing more."""
         self._is_stopped = True
@@ -148,13 +158,13 @@ class Dispatcher:
             return self._ready.popleft()
         free = self._concurrency.limit - self.busy
         records = self._batcher.take(now, free, self.busy)
-        return Work(self._live(records)) if records else None
+        return self._living(Work(records)) if records else None
 
-    def _live(self, records: Sequence[Record]) -> Sequence[Record]:
+    def _living(self, work: Work) -> Work:
         """Leave out records whose ledger was dropped while they waited."""
-        if any(record.ledger.is_dropped for record in records):
-            return [record for record in records if not record.ledger.is_dropped]
-        return records
+        if any(map(_is_dropped, work.records)):
+            return work.only([r for r, record in enumerate(work.records) if not _is_dropped(record)])
+        return work
 
     def _probe(self, pause: Pause, now: float) -> Work | None:
         if pause.is_probing or now < pause.probe_at:
@@ -233,11 +243,14 @@ class Dispatcher:
             self._timer = None
         if self.busy >= self._concurrency.limit:
             return
-        if self.pause is not None:
-            due = None if self.pause.is_probing else self.pause.probe_at
-        else:
-            due = self._batcher.due_at()
-            if self._delayed:
-                due = self._delayed[0][0] if due is None else min(due, self._delayed[0][0])
+        due = now if self._ready else self._batcher.due_at()
+        if self._delayed:
+            due = self._delayed[0][0] if due is None else min(due, self._delayed[0][0])
+        if self.pause is not None and due is not None:
+            due = None if self.pause.is_probing else max(due, self.pause.probe_at)
         if due is not None:
             self._timer = self._loop.call_at(max(due, now + 0.0005), self.pump)
+
+
+def _is_dropped(record: Record) -> bool:
+    return bool(record.ledger.is_dropped)

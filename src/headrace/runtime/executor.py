@@ -3,7 +3,7 @@
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headrace.core.ledger import finish
@@ -61,6 +61,15 @@ class Work:
         documents = None if self.documents is None else self.documents[start:stop]
         attempt = 1 if stop - start == 1 else self.attempt
         return Work(self.records[start:stop], documents, attempt, self.first_ms)
+
+    def only(self, rows: Sequence[int]) -> "Work":
+        """Return some of the rows, with everything else as it is."""
+        documents = self.documents
+        return replace(
+            self,
+            records=[self.records[row] for row in rows],
+            documents=None if documents is None else [documents[row] for row in rows],
+        )
 
 
 @dataclass(slots=True)

@@ -138,9 +138,8 @@ class Outputs:
             documents: Sequence[Any],
             headers: Sequence[Sequence[Header]],
         ) -> "list[Outgoing | OversizeError]":
-            if project is not None:
-                documents = [project(document) for document in documents]
-            values = [encode(document) for document in documents]
+            written = documents if project is None else map(project, documents)
+            values = [encode(document) for document in written]
             rows: list[Outgoing]
             if key_of is not None:
                 rows = [

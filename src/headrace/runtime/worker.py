@@ -5,7 +5,7 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -14,6 +14,7 @@ from headrace.core import wire
 from headrace.core.batching import Batcher
 from headrace.core.concurrency import AdaptiveLimit
 from headrace.core.flow import Flow, FlowLimits, Load
+from headrace.core.ledger import Ledger
 from headrace.core.lifecycle import Lifecycle, Phase
 from headrace.core.records import Record, TopicPartition
 from headrace.core.topology import Stage
@@ -117,6 +118,7 @@ class Worker:
             settings.slot,
             self.stats,
             ignore_metadata=settings.ignore_metadata,
+            pinned=[each.topic for each in stage.sources if each.start != "earliest"],
         )
         self.dispatcher: Dispatcher | None = None
         self._regulated = 0
@@ -158,6 +160,8 @@ class Worker:
             self.lifecycle.move(Phase.FAILED)
             raise _first_of(group) from group
         finally:
+            # A member that went on polling would keep its partitions from the other workers.
+            await self._ports.source.close()
             await self._ports.sink.close()
             await self._ports.model.close()
         self.lifecycle.move(Phase.STOPPED)
@@ -189,7 +193,13 @@ class Worker:
             self.stats,
             on_progress=committer.wake,
         )
-        self.assignments.bind(self._ports.source, tasks, committer.barrier)
+
+        def reassigned() -> None:
+            dispatcher.forget_dropped()
+            committer.wake()
+            self._room.set()
+
+        self.assignments.bind(self._ports.source, tasks, committer.barrier, reassigned)
         committing = tasks.create_task(committer.run(), name="committer")
         watching = tasks.create_task(self._watch(), name="watch-assignments")
         try:
@@ -290,15 +300,19 @@ class Worker:
     def _regulate(self) -> None:
         """Pause partitions that alone hold too much; resume those that recovered.
 
-        A new assignment reads everything again, so what was paused before it is forgotten.
+        A pause ends where its partition was assigned again, and only there.
         """
+        owned = self.assignments.owned
         if self._regulated != self.assignments.epoch:
+            self._apply(ledger for ledger in owned if ledger.epoch <= self._regulated)
             self._regulated = self.assignments.epoch
-            self._flow.update({})
+        self._apply(owned)
+
+    def _apply(self, ledgers: Iterable[Ledger]) -> None:
         change = self._flow.update(
             {
-                ledger.partition: Load(ledger.blocked, ledger.in_flight_bytes, ledger.metadata_size)
-                for ledger in self.assignments.owned
+                ledger.partition: Load(ledger.blocked, ledger.in_flight_bytes, ledger.map_load)
+                for ledger in ledgers
             }
         )
         if change.to_pause:

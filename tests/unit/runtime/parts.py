@@ -36,6 +36,7 @@ NOTHING = Committed(None)
 DEAD = "shouts.dead-letters"
 RETRY = "shouts.shout.retry"
 TOPICS = ("in", "out", DEAD, RETRY)
+SINKS = (Sink("out"),)
 FACTS = TopicFacts(dict.fromkeys(TOPICS, 2), {})
 RESULT = (("out", b"result", None, -1, 0, None),)
 
@@ -50,7 +51,7 @@ STEP = ModelStep(
 )
 
 
-def stage_of(step=STEP, sinks=(Sink("out"),)):
+def stage_of(step=STEP, sinks=SINKS):
     return Stage("shouts", "", "shout", step, (Source("in"),), sinks, "f00d")
 
 
@@ -85,7 +86,7 @@ def released(ledger, count, size=2):
 class Doing:
     """An executor on a scripted model, and what it is made of."""
 
-    def __init__(self, step=STEP, model=None, sinks=(Sink("out"),), facts=FACTS):
+    def __init__(self, step=STEP, model=None, sinks=SINKS, facts=FACTS):
         self.step = step
         self.model = model or ScriptedModel()
         self.stats = StageStats()

@@ -55,6 +55,8 @@ class Committing:
 @asynccontextmanager
 async def committing(kafka, pace=None, token=MEMBER):
     it = Committing(kafka, pace or Pace())
+    for partition in (P0, P1):
+        kafka.stored.setdefault(partition, Committed(0))
     await it.assignments.assigned(assignment(1, P0, P1, token=token))
     kafka.calls.clear()
     running = asyncio.create_task(it.committer.run())
@@ -421,7 +423,7 @@ async def test_fenced_twice_within_a_minute_it_ends_and_names_the_slot(kafka):
         released(it[P0], 1)
         it.committer.wake()
 
-        with pytest.raises(FencedError, match="another process uses slot 'w0'.*--slot"):
+        with pytest.raises(FencedError, match=r"another process uses slot 'w0'.*--slot"):
             await it.running
 
 
@@ -466,7 +468,6 @@ async def test_offsets_alone_are_not_committed_while_anything_is_in_flight(kafka
 
 
 async def test_an_idle_worker_that_moved_nowhere_commits_nothing(kafka):
-    kafka.stored[P0] = Committed(0)
     async with committing(kafka):
         await asyncio.sleep(10.0)
 
@@ -482,8 +483,10 @@ async def started_at(it, kafka):
     begun = clock()
     released(it[P0], 1)
     it.committer.wake()
-    while not kafka.transactions:
+    for _ in range(1_000):
         await asyncio.sleep(0.001)
+        if kafka.transactions:
+            break
     return round(clock() - begun, 3)
 
 

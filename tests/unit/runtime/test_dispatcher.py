@@ -255,7 +255,9 @@ async def test_a_retry_waits_out_a_pause():
 # What shrinks the limit
 
 
-@pytest.mark.parametrize("error", [InferenceUnavailableError("busy"), InferenceTimeoutError("30 s")])
+@pytest.mark.parametrize(
+    "error", [InferenceUnavailableError("busy"), InferenceTimeoutError("30 s")]
+)
 async def test_refusals_and_timeouts_halve_the_slots(error):
     model = Watched()
     model.fail_next(error)

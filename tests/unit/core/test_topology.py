@@ -1,0 +1,91 @@
+import pytest
+
+from headrace.core import wire
+from headrace.core.records import Record, TopicPartition
+from headrace.core.topics import ROOM_BYTES, TopicKind, control_topic, needed_topics
+from headrace.core.topology import Model, ModelStep, Sink, Source, Stage, Topology
+
+STEP = ModelStep("shout", Model("caps", ("grpc://x",), "upper", token="secret"), (), ())
+
+
+def stage(prefix=""):
+    sinks = (Sink("loud"), Sink("texts"))
+    return Stage("tweets", prefix, "shout", STEP, (Source("texts"),), sinks)
+
+
+def topology(prefix=""):
+    return Topology("tweets", prefix, (stage(prefix),), partitions=12, replication=3)
+
+
+@pytest.mark.parametrize("prefix", ["", "team-a."])
+def test_names_on_the_broker_follow_from_pipeline_stage_and_prefix(prefix):
+    it = stage(prefix)
+
+    assert it.group == prefix + "tweets.shout"
+    assert it.retry_topic == prefix + "tweets.shout.retry"
+    assert it.dead_letter_topic == prefix + "tweets.dead-letters"
+    assert control_topic(topology(prefix)) == prefix + "tweets.control"
+
+
+def test_every_slot_has_a_transactional_id_of_its_own():
+    assert stage().transactional_id("w0") == "tweets.shout.w0"
+
+
+def test_a_pipeline_needs_its_sources_and_sinks_then_topics_of_its_own():
+    topics = needed_topics(topology())
+
+    assert [(topic.name, topic.kind) for topic in topics] == [
+        ("texts", TopicKind.SOURCE),
+        ("loud", TopicKind.SINK),
+        ("tweets.shout.retry", TopicKind.RETRY),
+        ("tweets.dead-letters", TopicKind.DEAD_LETTERS),
+        ("tweets.control", TopicKind.CONTROL),
+    ]
+
+
+def test_topics_of_headraces_own_are_like_their_source_with_room_for_headers():
+    own = [topic for topic in needed_topics(topology()) if topic.is_internal]
+
+    assert [topic.kind for topic in own] == list(TopicKind)[2:]
+    assert {(t.partitions, t.like, t.room_bytes, t.replication) for t in own} == {
+        (None, "texts", ROOM_BYTES, 3)
+    }
+
+
+def test_declared_topics_are_created_as_the_pipeline_says():
+    declared = [topic for topic in needed_topics(topology()) if not topic.is_internal]
+
+    assert {(t.partitions, t.like, t.room_bytes, t.replication) for t in declared} == {
+        (12, "", 0, 3)
+    }
+
+
+def test_time_removes_nothing_from_a_retry_topic():
+    retry = next(t for t in needed_topics(topology()) if t.kind is TopicKind.RETRY)
+
+    assert retry.config["retention.ms"] == "-1"
+
+
+def test_a_topic_read_by_two_stages_is_needed_once():
+    twice = Topology("tweets", "", (stage(), stage()))
+
+    names = [topic.name for topic in needed_topics(twice)]
+
+    assert len(names) == len(set(names)) == 5
+
+
+def test_a_token_is_not_printed():
+    assert "secret" not in repr(STEP)
+
+
+def test_records_and_partitions_print_as_their_place():
+    record = Record(TopicPartition("in", 3), 7, None, None)
+
+    assert (str(record.partition), repr(record)) == ("in-3", "Record(in-3@7)")
+
+
+def test_every_header_of_the_wire_begins_with_the_prefix_that_is_not_copied():
+    names = [value for name, value in vars(wire).items() if name.isupper() and type(value) is str]
+
+    assert len(names) > 15
+    assert all(name.startswith(wire.PREFIX) for name in names)
