@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from headrace.core import offset_map
-from headrace.core.records import TopicPartition
+from headrace.core.flow import FlowLimits
+from headrace.core.records import Header, Record, TopicPartition
 from headrace.core.retry import RetryPolicy
 from headrace.core.topology import (
     BatchPolicy,
@@ -24,11 +25,11 @@ from headrace.core.topology import (
 )
 from headrace.formats.json_objects import decode, encode
 from headrace.runtime.outputs import TopicFacts
-from headrace.runtime.worker import Format, Ports, Settings, Worker
+from headrace.runtime.worker import LIMITS, Format, Ports, Settings, Worker
 from headrace.testing.broker import SimulatedBroker
 from headrace.testing.harness import Fleet
 from headrace.testing.hazards import STORM, Hazards
-from headrace.testing.history import judge
+from headrace.testing.history import judge, origin_of
 from headrace.testing.inference import ScriptedModel
 
 PARTITIONS = 3
@@ -63,6 +64,9 @@ async def schedule(seed: int, make: Callable[..., Any] = Worker) -> Fleet:
         seed=seed,
     )
 
+    # Tight ones pause partitions, and stop fetching, at a handful of records.
+    limits = rng.choice([LIMITS, FlowLimits(4, 10_000, 2, 5_000)])
+
     def make_worker(source, group, sink, model, slot):
         clock = asyncio.get_running_loop().time
         settings = Settings(
@@ -70,6 +74,7 @@ async def schedule(seed: int, make: Callable[..., Any] = Worker) -> Fleet:
             rng=random.Random(rng.random()),
             now_ms=lambda: round(clock() * 1e3),
             drain_s=5.0,
+            limits=limits,
         )
         return make(
             stage, Ports(source, group, sink, model), facts, Format(decode, encode), settings
@@ -82,10 +87,12 @@ async def schedule(seed: int, make: Callable[..., Any] = Worker) -> Fleet:
         for _ in range(many):
             count += 1
             text = rng.choice(["!bad", "fine", "fine", "fine", "fine"]) + str(count)
-            value = encode({"text": text}) if rng.random() > 0.05 else b"not json"
+            kind = rng.random()
+            value = encode({"text": text}) if kind > 0.1 else b"not json" if kind > 0.05 else None
             key = rng.choice([b"a", b"b", b"c", None])
             place = zlib.crc32(key) % PARTITIONS if key else rng.randrange(PARTITIONS)
-            broker.write("in", value, key=key, partition=place)
+            headers = [("mine", text.encode())] if rng.random() < 0.2 else None
+            broker.write("in", value, key=key, partition=place, headers=headers)
 
     async with Fleet(
         broker, GROUP, ["in", "p.s.retry"], make_worker, model, static=rng.random() < 0.3
@@ -110,6 +117,10 @@ async def schedule(seed: int, make: Callable[..., Any] = Worker) -> Fleet:
         await fleet.until(lambda: is_finished(broker))
     check(broker, stage)
     return fleet
+
+
+def _users(record: Record) -> list[Header]:
+    return [each for each in record.headers or () if not each[0].startswith("headrace-")]
 
 
 def is_finished(broker: SimulatedBroker) -> bool:
@@ -145,7 +156,15 @@ def check(broker: SimulatedBroker, stage: Stage) -> None:
     }[ordering]
     verdict = judge(inputs, results + dead, lane=lane, finished=finished)
     assert not verdict, str(verdict)
+    sent = {(r.partition, r.offset): r for r in inputs}
+    for record in results + dead:
+        source = sent[origin_of(record)]
+        assert record.key == source.key
+        assert _users(record) == _users(source)
     for record in results:
+        if record.value is None:
+            assert sent[origin_of(record)].value is None
+            continue
         document = msgspec.json.decode(record.value)
         assert document["upper"] == document["text"].upper()
         assert not document["text"].startswith("!")

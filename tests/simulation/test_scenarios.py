@@ -10,13 +10,15 @@ import pytest
 
 from headrace.core import offset_map
 from headrace.core.flow import FlowLimits
-from headrace.core.records import Committed, TopicPartition
+from headrace.core.ledger import Ledger, finish
+from headrace.core.records import Committed, Record, TopicPartition
 from headrace.core.runs import Runs
 from headrace.core.topology import BatchPolicy, Input, Model, ModelStep, Ordering, OutputField
 from headrace.core.topology import Sink, Source, Stage
 from headrace.errors import BrokerUnavailableError
 from headrace.formats.json_objects import decode, encode
-from headrace.ports import Assignment, Bounds, GroupToken
+from headrace.kafka.handover import MOST_BYTES, Handover
+from headrace.ports import Assignment, Bounds, Fetched, GroupToken
 from headrace.runtime.assignments import Assignments
 from headrace.runtime.outputs import TopicFacts
 from headrace.runtime.stats import StageStats
@@ -243,5 +245,88 @@ def test_a_partition_that_began_is_read_though_the_next_look_at_another_failed()
             P0: 5,
             P1: 5,
         }
+
+    run(act(), limit_s=60)
+
+
+def test_a_gap_that_was_read_over_goes_with_the_record_after_it() -> None:
+    ledger = Ledger(P0, Committed(None), 0, Runs(), Ordering.KEY)
+    records = [Record(P0, offset, None, b"x") for offset in (0, 2, 4)]
+    for record in records:
+        ledger.take([record])
+        ledger.advance(record.offset + 2)
+
+    finish(records[:2], [(), ()])
+    draft = ledger.draft(10, "w0", 1)
+
+    assert draft is not None
+    assert draft.base == 3
+    assert len(draft.done) == 0
+
+
+def test_a_gap_below_what_is_durable_does_not_hold_the_offset_back() -> None:
+    ledger = Ledger(P0, Committed(5, "as read"), 5, Runs([(7, 9)]), Ordering.KEY)
+    records = [Record(P0, offset, None, b"x") for offset in (7, 9, 10)]
+
+    taken = ledger.take(records)
+    finish(taken[:1], [()])
+    draft = ledger.draft(10, "w0", 1)
+
+    assert draft is not None
+    assert draft.base == 10
+
+
+class Pausing(Started):
+    """A source that remembers what is paused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.paused: set[TopicPartition] = set()
+
+    def pause(self, partitions: Any) -> None:
+        self.paused.update(partitions)
+
+    def resume(self, partitions: Any) -> None:
+        self.paused.difference_update(partitions)
+
+
+def test_a_paused_partition_is_resumed_though_another_was_added_meanwhile() -> None:
+    async def act() -> None:
+        source = Pausing()
+        limits = FlowLimits(1_000, LIMITS.worker_bytes, 10, LIMITS.partition_bytes)
+        scene = Scene(limits=limits)
+        worker = scene.make(source, None, None, scene.model, "w0")
+        held = Ledger(P0, Committed(None), 0, Runs(), Ordering.KEY)
+        held.epoch = worker.assignments.epoch = 1
+        held.blocked = 10
+        worker.assignments.ledgers[P0] = held
+        worker._regulate()
+        assert source.paused == {P0}
+
+        held.blocked = 8
+        worker.assignments.epoch = 2
+        worker._regulate()
+        held.blocked = 1
+        worker._regulate()
+
+        assert not source.paused
+
+    run(act(), limit_s=60)
+
+
+def test_large_records_fill_the_handover_before_they_fill_the_memory() -> None:
+    async def act() -> None:
+        handover = Handover(asyncio.get_running_loop(), 2_000)
+        big = Record(P0, 0, None, bytes(MOST_BYTES // 2))
+
+        handover.put(Fetched(0, [big]))
+        assert not handover.is_full
+        handover.put(Fetched(0, [big]))
+        assert handover.is_full
+
+        await handover.take()
+        assert not handover.is_full
+        handover.enter(1, [P0])
+        assert handover.fill == 0.0
 
     run(act(), limit_s=60)

@@ -3,11 +3,14 @@
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from headrace.core.records import TopicPartition
+from headrace.core.records import Record, TopicPartition
 from headrace.errors import HeadraceError
 from headrace.ports import Fetched
+
+MOST_BYTES = 32 * 2**20
+"""Bytes of values that may wait: two thousand large records would not fit into memory."""
 
 
 class Handover:
@@ -19,7 +22,7 @@ class Handover:
 
     Args:
         loop: The loop that takes.
-        capacity: Records that may wait; the thread decides what to do when they do.
+        capacity: Records that may wait, `MOST_BYTES` at most; the thread decides what to do then.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, capacity: int) -> None:
@@ -27,6 +30,7 @@ class Handover:
         self._capacity = capacity
         self._changed = threading.Condition()
         self._waiting = 0
+        self._waiting_bytes = 0
         self._batches: deque[Fetched] = deque()
         self._failure: HeadraceError | None = None
         self._arrived = asyncio.Event()
@@ -39,8 +43,10 @@ class Handover:
 
     def put(self, batch: Fetched) -> None:
         """Send a batch; on the thread. Never blocks, and accepts more than the capacity."""
+        size = _size(batch.records)
         with self._changed:
             self._waiting += len(batch.records)
+            self._waiting_bytes += size
         self._loop.call_soon_threadsafe(self._arrive, batch)
 
     def fail(self, failure: HeadraceError) -> None:
@@ -53,9 +59,14 @@ class Handover:
         return self._waiting
 
     @property
+    def fill(self) -> float:
+        """How much of the capacity is used, of records or of bytes; on the thread."""
+        return max(self._waiting / self._capacity, self._waiting_bytes / MOST_BYTES)
+
+    @property
     def is_full(self) -> bool:
         """Whether the capacity is used up; on the thread."""
-        return self._waiting >= self._capacity
+        return self.fill >= 1.0
 
     def wait_for_room(self, timeout_s: float) -> None:
         """Return when there is room, when `wake` is called or when time is up; on the thread."""
@@ -82,7 +93,7 @@ class Handover:
             self._arrived.clear()
             await self._arrived.wait()
         batch = self._batches.popleft()
-        self._release(len(batch.records))
+        self._release(batch.records)
         if batch.epoch == self._epoch:
             return batch
         return Fetched(self._epoch, batch.records, batch.positions)
@@ -92,10 +103,11 @@ class Handover:
         self._epoch = epoch
         if revoked:
             gone = frozenset(revoked)
-            before = sum(len(each.records) for each in self._batches)
+            self._release(
+                [each for batch in self._batches for each in batch.records if each.partition in gone]
+            )
             kept = [_without(each, gone) for each in self._batches]
             self._batches = deque(each for each in kept if each.records or each.positions)
-            self._release(before - sum(len(each.records) for each in self._batches))
 
     def _arrive(self, batch: Fetched) -> None:
         self._batches.append(batch)
@@ -105,10 +117,16 @@ class Handover:
         self._failure = self._failure or failure
         self._arrived.set()
 
-    def _release(self, records: int) -> None:
+    def _release(self, records: Sequence[Record]) -> None:
+        size = _size(records)
         with self._changed:
-            self._waiting -= records
+            self._waiting -= len(records)
+            self._waiting_bytes -= size
             self._changed.notify_all()
+
+
+def _size(records: Sequence[Record]) -> int:
+    return sum([len(each.value) for each in records if each.value])
 
 
 def _without(batch: Fetched, gone: frozenset[TopicPartition]) -> Fetched:

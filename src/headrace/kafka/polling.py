@@ -22,7 +22,8 @@ LOGGER = logging.getLogger("headrace.kafka")
 
 BATCH = 500
 CAPACITY = 4 * BATCH
-_OVERFLOW = 50
+_OVERFLOW = 0.025
+_RESUMES_AT = 0.5
 _POLL_S = 0.05
 _FULL_TURN_S = 0.1
 _POSITIONS_EVERY_S = 1.0
@@ -194,13 +195,13 @@ class Poller:
         if not self._handover.is_full:
             return
         self._deliver(self._consumer.consume(1, 0))
-        if self._handover.waiting >= CAPACITY + _OVERFLOW:
+        if self._handover.fill >= 1.0 + _OVERFLOW:
             LOGGER.info("nobody takes records: reading stops until somebody does")
             self._is_throttled = True
             self._settle()
 
     def _poll_throttled(self) -> None:
-        if self._handover.waiting <= CAPACITY // 2:
+        if self._handover.fill <= _RESUMES_AT:
             self._is_throttled = False
             self._settle()
         self._deliver(self._consumer.consume(1, _POLL_S))
