@@ -2,19 +2,24 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
-from contextlib import asynccontextmanager
 from typing import Any
-
-import pytest
 
 from headrace.core import offset_map
 from headrace.core.flow import FlowLimits
 from headrace.core.ledger import Ledger, finish
 from headrace.core.records import Committed, Record, TopicPartition
 from headrace.core.runs import Runs
-from headrace.core.topology import BatchPolicy, Input, Model, ModelStep, Ordering, OutputField
-from headrace.core.topology import Sink, Source, Stage
+from headrace.core.topology import (
+    BatchPolicy,
+    Input,
+    Model,
+    ModelStep,
+    Ordering,
+    OutputField,
+    Sink,
+    Source,
+    Stage,
+)
 from headrace.errors import BrokerUnavailableError
 from headrace.formats.json_objects import decode, encode
 from headrace.kafka.handover import MOST_BYTES, Handover
@@ -84,9 +89,6 @@ class Scene:
 
     async def until(self, count: int, within_s: float = 60.0) -> None:
         await self.fleet.until(lambda: len(self.broker.records("out")) >= count, within_s)
-
-
-Act = Callable[[], Coroutine[Any, Any, None]]
 
 
 def test_a_worker_that_was_full_reads_on_when_a_rebalance_took_what_filled_it() -> None:
@@ -203,12 +205,12 @@ def _rows(worker: Worker) -> int:
 
 
 class HalfStable:
-    """Offsets of which one partition's are stable at once, the other's later, with a gap between."""
+    """Offsets of which one partition's are stable at once, the other's later."""
 
     def __init__(self) -> None:
         self.looks = 0
 
-    async def committed(self, partitions: Any, *, stable: bool = True) -> Any:
+    async def committed(self, partitions: Any, **_: Any) -> Any:
         self.looks += 1
         if self.looks == 2:
             raise BrokerUnavailableError("gone for a moment")
@@ -228,7 +230,7 @@ class Started:
     def __init__(self) -> None:
         self.started: dict[TopicPartition, int] = {}
 
-    def start_at(self, epoch: int, partition: TopicPartition, offset: int) -> None:
+    def start_at(self, _epoch: int, partition: TopicPartition, offset: int) -> None:
         self.started[partition] = offset
 
 
@@ -330,3 +332,25 @@ def test_large_records_fill_the_handover_before_they_fill_the_memory() -> None:
         assert handover.fill == 0.0
 
     run(act(), limit_s=60)
+
+
+def test_retries_that_are_not_due_leave_room_for_fresh_records() -> None:
+    async def act() -> None:
+        limits = FlowLimits(2_400, LIMITS.worker_bytes, 1_000, LIMITS.partition_bytes)
+        scene = Scene(limits=limits)
+        later = [("headrace-not-before", b"300000")]
+        async with scene.fleet:
+            for partition in range(PARTITIONS):
+                for number in range(1_000):
+                    value = encode({"text": str(number)})
+                    scene.broker.write("p.s.retry", value, partition=partition, headers=later)
+            scene.fleet.start("w0")
+            await asyncio.sleep(1.0)
+
+            scene.write(0, "fresh")
+            await scene.until(1)
+            assert scene.results == ["FRESH"]
+
+            await scene.until(1 + 3_000, 400.0)
+
+    run(act(), limit_s=600)

@@ -104,7 +104,12 @@ class Handover:
         if revoked:
             gone = frozenset(revoked)
             self._release(
-                [each for batch in self._batches for each in batch.records if each.partition in gone]
+                [
+                    each
+                    for batch in self._batches
+                    for each in batch.records
+                    if each.partition in gone
+                ]
             )
             kept = [_without(each, gone) for each in self._batches]
             self._batches = deque(each for each in kept if each.records or each.positions)

@@ -179,9 +179,7 @@ class Assignments:
 
     # Where a partition resumes
 
-    async def _begin_quickly(
-        self, epoch: int, positions: dict[TopicPartition, int | None]
-    ) -> None:
+    async def _begin_quickly(self, epoch: int, positions: dict[TopicPartition, int | None]) -> None:
         """Begin what is stable, looking again for a few milliseconds; fill in the positions.
 
         A broker acknowledges a commit before its markers are written: nearly half of the reads

@@ -163,7 +163,9 @@ class Dispatcher:
     def _living(self, work: Work) -> Work:
         """Leave out records whose ledger was dropped while they waited."""
         if any(map(_is_dropped, work.records)):
-            return work.only([r for r, record in enumerate(work.records) if not _is_dropped(record)])
+            return work.only(
+                [r for r, record in enumerate(work.records) if not _is_dropped(record)]
+            )
         return work
 
     def _probe(self, pause: Pause, now: float) -> Work | None:

@@ -46,6 +46,8 @@ LIMITS = FlowLimits(
 )
 """What a worker holds unless it is told otherwise: some 100 MB with everything around it."""
 
+_RETRY_SHARE = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Ports:
@@ -197,7 +199,7 @@ class Worker:
         def reassigned() -> None:
             dispatcher.forget_dropped()
             committer.wake()
-            self._room.set()
+            self._make_room()
 
         self.assignments.bind(self._ports.source, tasks, committer.barrier, reassigned)
         committing = tasks.create_task(committer.run(), name="committer")
@@ -309,16 +311,22 @@ class Worker:
         self._apply(owned)
 
     def _apply(self, ledgers: Iterable[Ledger]) -> None:
-        change = self._flow.update(
-            {
-                ledger.partition: Load(ledger.blocked, ledger.in_flight_bytes, ledger.map_load)
-                for ledger in ledgers
-            }
-        )
+        change = self._flow.update({ledger.partition: self._load(ledger) for ledger in ledgers})
         if change.to_pause:
             self._ports.source.pause(change.to_pause)
         if change.to_resume:
             self._ports.source.resume(change.to_resume)
+
+    def _load(self, ledger: Ledger) -> Load:
+        if ledger.partition.topic != self.stage.retry_topic:
+            return Load(ledger.blocked, ledger.in_flight_bytes, ledger.map_load)
+        # What is not due yet would fill the worker and keep the sources waiting.
+        limits, retry = self._settings.limits, self.stage.retry_topic
+        waiting = [each for each in self.assignments.owned if each.partition.topic == retry]
+        records = sum([each.in_flight for each in waiting]) / limits.worker_records
+        size = sum([each.in_flight_bytes for each in waiting]) / limits.worker_bytes
+        share = max(records, size) / _RETRY_SHARE
+        return Load(round(share * limits.partition_records), 0, ledger.map_load)
 
     def _make_room(self) -> None:
         self._regulate()
