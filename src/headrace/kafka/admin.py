@@ -24,7 +24,9 @@ from headrace.kafka.properties import admin_properties, producer_properties, slo
 from headrace.kafka.translate import kafka_error, translated
 from headrace.ports import Bounds
 
-_ANSWER_WITHIN_S = 10.0
+# A client that knew a broker before its restart may lose requests for good; a new one is made
+# after every silence, so the sooner the better.
+_ANSWER_WITHIN_S = 3.0
 _FENCE_WITHIN_S = 20.0
 _COORDINATOR_WITHIN_S = 3.0
 _THREADS = 4

@@ -1,10 +1,8 @@
 """The transactional producer of one slot."""
 
-import asyncio
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -17,6 +15,7 @@ from headrace.errors import (
     TransactionAbortedError,
     TransactionIndefiniteError,
 )
+from headrace.kafka.call_thread import CallThread, StuckError
 from headrace.kafka.properties import LOGGER, TRANSACTION_TIMEOUT_MS
 from headrace.kafka.translate import FENCED, MISSING, kafka_error, refuses, translated
 from headrace.ports import GroupToken, Transaction
@@ -29,6 +28,8 @@ _SEND_WITHIN_S = TRANSACTION_TIMEOUT_MS / 1000
 # again, so they cannot part, and a dead broker does not hold the thread for ever.
 _COMMIT_WITHIN_S = 15.0
 _ABORT_WITHIN_S = 10.0
+# After this a call that should have given up by itself is taken for stuck.
+_GRACE_S = 2.0
 _AGAIN_AFTER_S = 0.02
 _DRAIN_S = 0.05
 _METADATA_WITHIN_S = 5.0
@@ -52,8 +53,9 @@ class KafkaSink:
     ) -> None:
         self._properties = dict(properties)
         self._fault_point = fault_point
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="headrace-produce")
+        self._thread = CallThread("headrace-produce")
         self._producer: Producer | None = None
+        self._attempt: _Attempt | None = None
 
     async def open(self) -> None:
         """Take over the transactional id: ends and fences whatever used it before.
@@ -63,7 +65,7 @@ class KafkaSink:
             FencedError: Somebody took the id over in the meantime.
             BrokerError: Kafka refuses the id to this client.
         """
-        await self._on_thread(self._open)
+        await self._thread.run(self._open, lambda: False)
 
     async def commit(self, transaction: Transaction) -> None:
         """Write and commit, all or nothing.
@@ -78,15 +80,26 @@ class KafkaSink:
                 committed offsets here, too.
             InvariantError: The token is not a member's; nothing was begun.
         """
-        await self._on_thread(lambda: self._commit(transaction))
+        try:
+            await self._thread.run(lambda: self._commit(transaction), self._is_stuck)
+        except StuckError as error:
+            self._producer = self._attempt = None
+            raise TransactionIndefiniteError(
+                "the Kafka client did not come back from a call within its time"
+            ) from error
 
     async def close(self) -> None:
         """Let go of the producer without ending anything."""
-        await self._on_thread(self._drop)
-        self._thread.shutdown(wait=False)
+        await self._thread.run(self._drop, self._is_stuck)
+        self._thread.stop()
 
-    async def _on_thread(self, call: Callable[[], None]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, call)
+    def _is_stuck(self) -> bool:
+        """Whether a call of the transaction under way is long past its time; leaves it then."""
+        attempt = self._attempt
+        if attempt is None or time.monotonic() < attempt.due:
+            return False
+        attempt.is_abandoned = True
+        return True
 
     def _open(self) -> None:
         self._drop()
@@ -112,21 +125,33 @@ class KafkaSink:
             raise InvariantError("a transaction without a group membership would not be fenced")
         if self._producer is None:
             raise TransactionIndefiniteError("the producer has to be opened first")
+        attempt = self._attempt = _Attempt(self._producer, self._fault_point)
         try:
-            _Attempt(self._producer, self._fault_point).run(transaction)
+            attempt.run(transaction)
         except (TransactionIndefiniteError, FencedError) as error:
-            self._drop()
+            if not attempt.is_abandoned:
+                self._drop()
             _forget_frames(error)
             raise
+        finally:
+            if self._attempt is attempt:
+                self._attempt = None
 
 
 class _Attempt:
-    """One transaction on one producer."""
+    """One transaction on one producer.
+
+    Attributes:
+        due: When the blocking call under way has to be back, `time.monotonic`.
+        is_abandoned: Set when nobody waits for it any more; it must not be committed then.
+    """
 
     def __init__(self, producer: Producer, fault_point: FaultPoint) -> None:
         self._producer = producer
         self._fault_point = fault_point
         self._begun = time.monotonic()
+        self.due = self._begun + _SEND_WITHIN_S + _GRACE_S
+        self.is_abandoned = False
         self._is_ending = False
 
     def run(self, transaction: Transaction) -> None:
@@ -139,12 +164,19 @@ class _Attempt:
             self._abort(error)
             raise InvariantError(f"a record that Kafka's client cannot write: {error}") from error
         self._fault_point("before_commit")
+        if self.is_abandoned:
+            raise TransactionIndefiniteError("the transaction was given up")
         self._is_ending = True
         try:
-            _until_done(self._producer.commit_transaction, time.monotonic() + _COMMIT_WITHIN_S)
+            _until_done(self._producer.commit_transaction, self._within(_COMMIT_WITHIN_S))
         except KafkaException as error:
             self._give_up(error)
         self._fault_point("after_commit")
+
+    def _within(self, seconds: float) -> float:
+        deadline = time.monotonic() + seconds
+        self.due = deadline + _GRACE_S
+        return deadline
 
     def _fill(self, transaction: Transaction) -> None:
         self._producer.begin_transaction()
@@ -220,7 +252,7 @@ class _Attempt:
 
     def _abort(self, cause: Exception) -> None:
         try:
-            _until_done(self._producer.abort_transaction, time.monotonic() + _ABORT_WITHIN_S)
+            _until_done(self._producer.abort_transaction, self._within(_ABORT_WITHIN_S))
         except KafkaException as error:
             said = kafka_error(error)
             LOGGER.warning("a transaction could not be aborted: %s", said.str())
