@@ -24,7 +24,7 @@ from headrace.kafka.topics import TopicAdmin
 from headrace.ports import InferenceClient
 from headrace.runtime.committer import Pace
 from headrace.runtime.outputs import TopicFacts
-from headrace.runtime.worker import Format, Ports, Settings, Worker
+from headrace.runtime.worker import Format, Ports, Settings, Worker, first_of
 from headrace.telemetry.health import StatusServer
 
 PACE = Pace(linger_s=0.025, enough=4_000)
@@ -82,11 +82,10 @@ async def run(
             server.address,
             extra={"event": "worker_started", "slot": slot},
         )
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_drain_on(stop, workers), name="stop")
-            for worker in workers:
-                running = tasks.create_task(worker.run(), name=worker.stage.name)
-                running.add_done_callback(lambda _: stop.set())
+        try:
+            await _run_until(stop, workers)
+        except BaseExceptionGroup as group:
+            raise first_of(group) from group
 
 
 async def topic_facts(topology: Topology) -> TopicFacts:
@@ -144,6 +143,14 @@ async def _worker(
         model=client_for(stage.step),
     )
     return Worker(stage, ports, facts, Format(decode, encode), settings)
+
+
+async def _run_until(stop: asyncio.Event, workers: Sequence[Worker]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_drain_on(stop, workers), name="stop")
+        for worker in workers:
+            running = tasks.create_task(worker.run(), name=worker.stage.name)
+            running.add_done_callback(lambda _: stop.set())
 
 
 async def _drain_on(stop: asyncio.Event, workers: Sequence[Worker]) -> None:

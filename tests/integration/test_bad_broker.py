@@ -130,7 +130,6 @@ asyncio.run(main())
     assert [(each.returncode, each.stdout) for each in asking] == [(0, "4\n")]
 
 
-@pytest.mark.xfail(run=False, reason="takes longer than 30 s until results are committed again")
 @in_loop
 async def test_a_broker_that_is_killed_and_started_again_costs_nothing(own, unique, tmp_path):
     async with OipServer(slow_for(0.02)) as server:
@@ -152,7 +151,6 @@ async def test_a_broker_that_is_killed_and_started_again_costs_nothing(own, uniq
     assert found.dead == []
 
 
-@pytest.mark.xfail(run=False, reason="a worker without traffic does not notice within 20 s")
 @in_loop
 async def test_a_source_topic_that_is_deleted_ends_the_worker_by_name(scene):
     async with OipServer() as server:

@@ -121,7 +121,8 @@ def consumer_properties(
         "fetch.queue.backoff.ms": 20,
         # Bounds how long a new or resumed partition waits for the request that is under way.
         "fetch.wait.max.ms": 100,
-        "topic.metadata.refresh.interval.ms": 60_000,
+        # A deleted topic is noticed when the metadata is read again.
+        "topic.metadata.refresh.interval.ms": 10_000,
         **_membership(topology, stage, slot),
     }
     return {

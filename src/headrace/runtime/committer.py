@@ -279,6 +279,11 @@ class Committer:
                 continue
             resolved = True
             if not ledger.resolve(stable):
+                log.error(
+                    "%s was committed by another member; what is kept of it is dropped",
+                    ledger.partition,
+                    extra={"event": "ledger_overtaken", "partition": str(ledger.partition)},
+                )
                 self._assignments.drop(ledger)
         return resolved
 

@@ -156,7 +156,7 @@ class Outputs:
                     (topic, v, r.key, -1, r.timestamp, h)
                     for r, v, h in zip(records, values, headers, strict=True)
                 ]
-            if max(map(len, values)) > limit // 2 or any(r.headers for r in records):
+            if _may_be_large(rows, limit) or any(r.headers for r in records):
                 return [_checked(row, limit) for row in rows]
             return list[Outgoing | OversizeError](rows)
 
@@ -258,8 +258,15 @@ def _projection(fields: Sequence[str]) -> Callable[[Any], Any] | None:
     return lambda document: {name: document[name] for name in names if name in document}
 
 
-def _key_bytes(key: object, encode: Callable[[Any], bytes]) -> bytes:
+def _key_bytes(key: object, encode: Callable[[Any], bytes]) -> bytes | None:
+    if key is None:
+        return None
     return key.encode() if isinstance(key, str) else encode(key)
+
+
+def _may_be_large(rows: Sequence[Outgoing], limit: int) -> bool:
+    """Whether a row may be over the limit once our own short headers are added."""
+    return max([len(row[1] or b"") + len(row[2] or b"") for row in rows]) > limit // 2
 
 
 def _size(value: bytes | None, key: bytes | None, headers: Sequence[Header]) -> int:

@@ -160,7 +160,7 @@ class Worker:
                 await self._run_in(tasks)
         except BaseExceptionGroup as group:
             self.lifecycle.move(Phase.FAILED)
-            raise _first_of(group) from group
+            raise first_of(group) from group
         finally:
             # A member that went on polling would keep its partitions from the other workers.
             await self._ports.source.close()
@@ -338,7 +338,7 @@ def _number(text: bytes | None) -> int:
     return int(text) if text is not None and text.isdigit() else 0
 
 
-def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the first failure: the others are its consequences."""
     first: BaseException = group
     while isinstance(first, BaseExceptionGroup):
