@@ -48,7 +48,8 @@ bench: setup ## throughput, latency and CPU beside a bare loop
 	$(RUN) python benchmarks/run.py $(ARGS)
 
 docs: setup ## regenerate the reference pages
-	$(RUN) python -m headrace.spec.reference docs/reference
+	$(RUN) python -m headrace.spec.reference > docs/reference/pipeline.md
+	$(RUN) python -m headrace.cli.reference docs/reference
 
 clean: ## remove environments and caches
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

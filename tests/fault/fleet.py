@@ -52,10 +52,14 @@ class Fleet:
             self._start(slot)
         return dead
 
-    def stop(self) -> list[int]:
-        """Drain all workers; return their exit codes. Deaths that were not met are called off."""
-        for slot, process in self._running.items():
+    def call_off(self) -> None:
+        """Take back the orders that were not met yet."""
+        for slot in self.slots:
             self._orders(slot).unlink(missing_ok=True)
+
+    def stop(self) -> list[int]:
+        """Drain all workers; return their exit codes."""
+        for process in self._running.values():
             process.send_signal(signal.SIGTERM)
         return [process.wait(40) for process in self._running.values()]
 

@@ -175,6 +175,8 @@ def storm(fleet: Fleet, feed: Feed, rng: random.Random, least: int) -> None:
             fleet.order_death(victim, point)
         time.sleep(rng.uniform(0.3, 3.0))
         fleet.revive(ordered)
+    fleet.call_off()
+    time.sleep(0.5)  # a worker may have read its order just before
     fleet.revive(ordered)
 
 
