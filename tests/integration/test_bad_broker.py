@@ -139,15 +139,19 @@ async def test_a_broker_that_is_killed_and_started_again_costs_nothing(own, uniq
         await prepared(stage, 200)
         async with stage.worker() as running:
             await running.until(lambda status: status["counters"]["durable"] > 20)
+            # A broker killed before it has written a commit's markers was seen to keep the group's
+            # offsets unstable after its restart, with plain clients too: not what is tested here.
+            await asyncio.sleep(1.0)
+            await asyncio.to_thread(stage.feed, *[text(f"early {n}") for n in range(50)])
             await asyncio.to_thread(own.kill)
             await asyncio.sleep(1.0)  # the outage
             await asyncio.to_thread(own.restart)
             await asyncio.to_thread(stage.feed, *[text(f"later {n}") for n in range(50)])
-            await stage.finished(running, within_s=30)
+            await stage.finished(running, within_s=60)
             await running.drain()
         found = await stage.outcome()
 
-    assert len(set(found.texts())) == len(found.texts()) == 250
+    assert len(set(found.texts())) == len(found.texts()) == 300
     assert found.dead == []
 
 
