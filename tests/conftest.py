@@ -7,10 +7,14 @@ import pytest
 REAL = {"integration", "fault", "contract"}
 """Folders whose tests share a broker or a model server: a file of them stays in one process."""
 
+USUAL_PORT = {"test_cli.py", "test_embedded_kafka.py"}
+"""Files whose brokers take port 9092: side by side, one would answer for the other."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         folder, *_ = item.path.relative_to(here).parts
         if folder in REAL:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+            name = "usual port" if item.path.name in USUAL_PORT else item.path.name
+            item.add_marker(pytest.mark.xdist_group(name))

@@ -56,7 +56,7 @@ def kafka() -> Iterator[EmbeddedKafka]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ModelServer]:
-    with ModelServer("model-upper", directory=BENCHMARKS, env={"UPPER_MS": "15"}) as upper:
+    with ModelServer("model-upper", directory=BENCHMARKS, env={"UPPER_MS": "60"}) as upper:
         yield upper
 
 

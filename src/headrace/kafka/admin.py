@@ -131,7 +131,13 @@ class KafkaGroup:
                     self._admin = None
                 raise failure from error
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, translating)
+        def twice() -> _Answer:
+            try:
+                return translating()
+            except BrokerUnavailableError:
+                return translating()
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, twice)
 
     def _client(self) -> AdminClient:
         if self._admin is None:
