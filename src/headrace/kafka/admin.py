@@ -1,6 +1,7 @@
 """What Kafka knows about a consumer group, and the administration of topics."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -27,6 +28,8 @@ from headrace.ports import Bounds
 # A client that knew a broker before its restart may lose requests for good; a new one is made
 # after every silence, so the sooner the better.
 _ANSWER_WITHIN_S = 3.0
+_AGAIN_WITHIN_S = 3.5
+_AGAIN_AFTER_S = 0.1
 _FENCE_WITHIN_S = 20.0
 _COORDINATOR_WITHIN_S = 3.0
 _THREADS = 4
@@ -131,13 +134,18 @@ class KafkaGroup:
                     self._admin = None
                 raise failure from error
 
-        def twice() -> _Answer:
-            try:
-                return translating()
-            except BrokerUnavailableError:
-                return translating()
+        def patiently() -> _Answer:
+            # A coordinator that is only just being found, or a client that lost the request.
+            deadline = time.monotonic() + _AGAIN_WITHIN_S
+            while True:
+                try:
+                    return translating()
+                except BrokerUnavailableError:
+                    if time.monotonic() >= deadline:
+                        raise
+                time.sleep(_AGAIN_AFTER_S)
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, twice)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, patiently)
 
     def _client(self) -> AdminClient:
         if self._admin is None:
