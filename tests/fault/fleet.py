@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ class Fleet:
         self._file = file
         self._folder = folder
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._log_sizes: dict[str, int] = {}
         self.kills: Counter[str] = Counter()
         self.slots = slots
         for slot in slots:
@@ -38,6 +40,30 @@ class Fleet:
             process.kill()
             process.wait()
             self.kills["anywhere"] += 1
+
+    def restart(self, slot: str) -> None:
+        """Let a worker leave in order, and start it again."""
+        process = self._running[slot]
+        process.send_signal(signal.SIGTERM)
+        process.wait(40)
+        if process.returncode == 0:
+            self._orders(slot).unlink(missing_ok=True)
+            self._start(slot)
+
+    def settles(self, within_s: float) -> bool:
+        """Wait until every worker owns partitions; return whether that came to pass."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            if all(self._is_assigned(slot) for slot in self.slots):
+                return True
+            time.sleep(0.1)
+        return False
+
+    def _is_assigned(self, slot: str) -> bool:
+        entries = self._entries(slot, since=self._log_sizes[slot])
+        events = [e for e in entries if e["event"] in ("assigned", "revoked")]
+        last = events[-1] if events else {}
+        return last.get("event") == "assigned" and last["partitions"] != ""
 
     def revive(self, ordered: dict[str, str]) -> list[str]:
         """Start workers that died again and return their slots; `ordered` tells where they died."""
@@ -72,12 +98,17 @@ class Fleet:
     def events(self, name: str) -> Iterator[dict[str, Any]]:
         """Yield what all workers logged under an event name."""
         for slot in self.slots:
-            for line in self._log(slot).read_text().splitlines():
-                if line.startswith("{") and (entry := json.loads(line)).get("event") == name:
-                    yield entry
+            yield from (entry for entry in self._entries(slot) if entry["event"] == name)
+
+    def _entries(self, slot: str, since: int = 0) -> Iterator[dict[str, Any]]:
+        for line in self._log(slot).read_bytes()[since:].decode().splitlines():
+            # A killed worker may have left half a line.
+            if line.startswith("{") and line.endswith("}") and '"event"' in line:
+                yield json.loads(line)
 
     def _start(self, slot: str) -> None:
         with self._log(slot).open("ab") as log:
+            self._log_sizes[slot] = log.tell()
             self._running[slot] = subprocess.Popen(
                 [sys.executable, str(WORKER), str(self._file), slot, str(self._orders(slot))],
                 stdout=log,

@@ -81,18 +81,18 @@ async def until(holds: Callable[[], bool], within_s: float = 20.0, what: str = "
 
 @dataclass(slots=True)
 class Outcome:
-    """What a pipeline left behind."""
+    """What a pipeline left behind; `results` as they were written, partition by partition."""
 
     results: list[Record]
     dead: list[Record]
 
     def texts(self) -> list[str]:
-        """Return the results' texts, partition by partition."""
-        return [json.loads(record.value)["text"] for record in self.results]
+        """Return the results' texts, in the order of their source records."""
+        return [document["text"] for document in self.documents()]
 
     def documents(self) -> list[dict[str, Any]]:
-        """Return the results' documents."""
-        return [json.loads(record.value) for record in self.results]
+        """Return the results' documents, in the order of their source records."""
+        return [json.loads(record.value) for record in sorted(self.results, key=origin_of)]
 
     def errors(self) -> dict[int, tuple[str, str]]:
         """Return class and message of every dead letter by its source's offset."""

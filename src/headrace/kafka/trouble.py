@@ -23,9 +23,10 @@ from headrace.kafka.translate import (
 LOGGER = logging.getLogger("headrace.kafka")
 
 SLOW_S = 1.0
-_LOOKS = 5
-_LOOK_EVERY_S = 1.0
-_LOOK_WITHIN_S = 2.0
+_MISSED_LOOKS = 5
+_LOOK_AGAIN_S = 1.0
+_LOOK_EVERY_S = 5.0
+_LOOK_WITHIN_S = 0.9
 
 
 class Trouble:
@@ -41,8 +42,9 @@ class Trouble:
         self._topics = tuple(topics)
         self._failure: HeadraceError | None = None
         self._is_cut_off = False
-        self._looks_left = 0
-        self._look_due = 0.0
+        self._missed = 0
+        self._looked_at = time.monotonic()
+        self._look_due = self._looked_at + _LOOK_EVERY_S
 
     @property
     def failure(self) -> HeadraceError | None:
@@ -87,29 +89,30 @@ class Trouble:
         if refuses(error) or error.fatal() or error.code() == FATAL:
             self.fail(translated(error, doing))
         elif error.code() in MISSING:
-            # Also said while a new topic is still spreading through the cluster.
-            self._looks_left = self._looks_left or _LOOKS
+            self._look_due = min(self._look_due, self._looked_at + _LOOK_AGAIN_S)
         else:
             LOGGER.log(level, "%s", translated(error, doing))
 
     def look_for_topics(self, consumer: Consumer) -> None:
-        """End the source if a topic is missing that the client could not find lately."""
-        if not self._looks_left or time.monotonic() < self._look_due:
+        """Look for the topics from time to time; end the source if one stays away.
+
+        The client says so of a topic that is deleted under a busy member; an idle one may never
+        hear of it.
+        """
+        if time.monotonic() < self._look_due:
             return
-        self._look_due = time.monotonic() + _LOOK_EVERY_S
-        self._looks_left -= 1
         try:
-            known = consumer.list_topics(timeout=_LOOK_WITHIN_S).topics
+            missing = [each for each in self._topics if _is_missing(consumer, each)]
+            self.heard()
         except KafkaException as error:
             LOGGER.info("%s", translated(error, "looking for topics"))
-            return
-        missing = [
-            each for each in self._topics if each not in known or known[each].error is not None
-        ]
-        if missing and not self._looks_left:
+            missing = []
+        # Also missed while a new topic is still spreading through the cluster.
+        self._missed = self._missed + 1 if missing else 0
+        if self._missed >= _MISSED_LOOKS:
             self.fail(BrokerError(f"topics do not exist: {', '.join(missing)}"))
-        elif not missing:
-            self._looks_left = 0
+        self._looked_at = time.monotonic()
+        self._look_due = self._looked_at + (_LOOK_AGAIN_S if missing else _LOOK_EVERY_S)
 
     @contextmanager
     def ends(self, doing: str) -> Iterator[None]:
@@ -132,3 +135,9 @@ class Trouble:
         seconds = time.monotonic() - started
         if seconds > SLOW_S:
             LOGGER.warning("%s took %.1f s", doing, seconds)
+
+
+def _is_missing(consumer: Consumer, topic: str) -> bool:
+    # Asked by name: a whole cluster's metadata may be large. A consumer's question creates none.
+    error = consumer.list_topics(topic, _LOOK_WITHIN_S).topics[topic].error
+    return error is not None and error.code() in MISSING
