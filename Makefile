@@ -28,7 +28,9 @@ demo: setup ## translate 1,000 tweets on an embedded Kafka, exactly once
 	@$(RUN) python examples/tweets/demo.py
 
 test: setup ## every test, on a real Kafka and a real model server
-	$(RUN) pytest -q -n 3 --dist loadgroup
+	$(RUN) pytest -q -n 3 tests/unit tests/property --cov-fail-under=100 \
+		--cov=headrace.core --cov=headrace.spec --cov-branch --cov-report=term:skip-covered
+	$(RUN) pytest -q -n 3 --dist loadgroup --ignore=tests/unit --ignore=tests/property
 
 check: setup ## format, lint, types, import contracts
 	$(RUN) ruff format --check .

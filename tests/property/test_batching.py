@@ -46,6 +46,12 @@ class RecordsComeAndGo(RuleBasedStateMachine):
 
         del self.waiting[: len(expected)]
 
+    @rule(modulus=st.integers(1, 4))
+    def some_are_given_up(self, modulus: int) -> None:
+        self.batcher.discard(lambda item: item % modulus == 0)
+
+        self.waiting = [each for each in self.waiting if each[0] % modulus]
+
     @invariant()
     def knows_how_many_wait_and_when_the_first_is_due(self) -> None:
         assert len(self.batcher) == len(self.waiting)

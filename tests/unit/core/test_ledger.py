@@ -69,6 +69,22 @@ def test_from_the_draft_to_its_end_a_ledger_is_committing():
     assert seen == [False, True, False]
 
 
+def test_what_was_never_delivered_goes_with_the_next_record_however_often_it_is_told():
+    ledger = ledger_of()
+    first = ledger.take(records_of(0))
+    ledger.advance(3)
+    ledger.advance(7)
+    later = ledger.take(records_of(9))
+    finish(later, [()])
+
+    draft = ledger.draft(9, "w0", 1)
+    ledger.settle()
+
+    assert (draft.base, list(draft.done)) == (0, [(1, 10)])
+    finish(first, [()])
+    assert ledger.draft(9, "w0", 2).base == 10
+
+
 def test_there_is_no_draft_of_nothing():
     ledger = Ledger(PARTITION, Committed(0), 0, Runs(), Ordering.NONE)
     ledger.take(records_of(0))
