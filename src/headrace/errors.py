@@ -80,7 +80,16 @@ class OversizeError(RecordError):
 
 
 class InferenceError(HeadraceError):
-    """A call to a model failed."""
+    """A call to a model failed.
+
+    Attributes:
+        status: How the call ended in the protocol's words, `INVALID_ARGUMENT`; empty where the
+            call was not made, or answered with something that cannot be used.
+    """
+
+    def __init__(self, message: str, *, status: str = "") -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class InferenceUnavailableError(InferenceError):

@@ -12,8 +12,7 @@ from typing import Any
 from headrace.cli.letters import columns
 from headrace.core.records import TopicPartition
 from headrace.core.topology import Stage, Topology
-from headrace.kafka.admin import KafkaGroup
-from headrace.kafka.fleet import Member, await_coordinator, members
+from headrace.kafka.admin import KafkaGroup, Member
 from headrace.kafka.properties import admin_properties
 from headrace.kafka.reading import CommittedReader, partitions_of
 
@@ -102,12 +101,12 @@ async def _look(topology: Topology, stage: Stage) -> StepSeen:
     group = KafkaGroup(topology, stage)
     topics = [*(source.topic for source in stage.sources), stage.retry_topic]
     try:
-        await asyncio.to_thread(await_coordinator, topology, stage)
+        await group.await_coordinator()
         connection = admin_properties(topology)
         by_topic = await asyncio.to_thread(partitions_of, connection, topics)
         partitions = [each for topic in topics for each in by_topic[topic]]
         before, begun = await _committed(group, partitions), time.monotonic()
-        found = await asyncio.to_thread(members, topology, stage)
+        found = await group.members()
         workers = list(await asyncio.gather(*(_ask(each, stage) for each in found)))
         await asyncio.sleep(max(0.0, begun + SAMPLE_S - time.monotonic()))
         now, took_s = await _committed(group, partitions), time.monotonic() - begun
@@ -144,9 +143,9 @@ async def _committed(
 
 
 async def _ask(member: Member, stage: Stage) -> WorkerSeen:
-    if not member.address:
+    if member.slot is None:
         reason = "another program is in this consumer group"
-        return WorkerSeen(member.slot, "", member.partitions, "foreign", reason)
+        return WorkerSeen(member.client_id, "", member.partitions, "foreign", reason)
     try:
         answer = await asyncio.to_thread(_get, f"http://{member.address}/status")
         status = next(each for each in answer["stages"] if each["stage"] == stage.name)

@@ -139,7 +139,7 @@ class GrpcClient:
             answer = await self._ask(_METADATA, request.SerializeToString())
         except InvalidInputError as error:
             # No record has a part in this call: nothing of it may be taken for poison.
-            raise AccessRefusedError(str(error)) from error
+            raise AccessRefusedError(str(error), status=error.status) from error
         try:
             response = pb.ModelMetadataResponse.FromString(answer)
         except DecodeError:

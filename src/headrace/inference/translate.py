@@ -79,7 +79,7 @@ def translate(failure: Failure, where: str, secrets: Collection[str] = ()) -> In
     for secret in secrets:
         details = details.replace(secret, "***")
     message = f"{where}: {details} ({failure.code.name})"
-    return _kind(failure)(bounded(message))
+    return _kind(failure)(bounded(message), status=failure.code.name)
 
 
 def bounded(message: str) -> str:

@@ -130,6 +130,7 @@ def test_a_message_names_where_what_and_the_status():
     error = translate(Failure(Code.INTERNAL, "boom"), "model 'm' on h:1")
 
     assert str(error) == "model 'm' on h:1: boom (INTERNAL)"
+    assert error.status == "INTERNAL"
 
 
 def test_secrets_that_a_server_repeats_are_not_in_the_message():
