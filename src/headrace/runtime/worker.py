@@ -17,7 +17,6 @@ from headrace.core.flow import FlowLimits
 from headrace.core.lifecycle import Lifecycle, Phase
 from headrace.core.records import Record
 from headrace.core.topology import Stage
-from headrace.errors import BrokerUnavailableError
 from headrace.ports import (
     Fetched,
     GroupView,
@@ -165,7 +164,7 @@ class Worker:
         Raises:
             HeadraceError: The worker cannot go on; what was not committed will be read again.
         """
-        await self._open_sink()
+        await self._committer.open()
         try:
             async with asyncio.TaskGroup() as tasks:
                 await self._run_in(tasks)
@@ -234,17 +233,6 @@ class Worker:
                 extra={"event": "drain_timed_out"},
             )
         dispatcher.cancel()
-
-    async def _open_sink(self) -> None:
-        """Take over the slot's transactional id; waits for a broker that is not there yet."""
-        while True:
-            try:
-                await self._ports.sink.open()
-            except BrokerUnavailableError as error:
-                log.warning("no broker answers: %s", error, extra={"event": "broker_unreachable"})
-                await asyncio.sleep(1.0)
-            else:
-                return
 
     async def _watch(self) -> None:
         await self.assignments.failure
