@@ -1,6 +1,6 @@
 """The compiled pipeline: stages and steps with every default filled in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -240,3 +240,28 @@ class Topology:
     replication: int = 1
     trace_window_s: float = 3600.0
     serves: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one process runs of a pipeline.
+
+    Attributes:
+        topology: The compiled pipeline.
+        slot: The process's name in the fleet.
+        stages: Names of the stages to run, empty for all.
+        status_port: Port of the status endpoint, None for any.
+        ignore_metadata: Whether unreadable commits are no reason to stop.
+    """
+
+    topology: Topology
+    slot: str
+    stages: Sequence[str] = ()
+    status_port: int | None = None
+    ignore_metadata: bool = False
+
+    @property
+    def chosen(self) -> Sequence[Stage]:
+        """The stages to run."""
+        stages = self.topology.stages
+        return [stage for stage in stages if not self.stages or stage.name in self.stages]
