@@ -164,9 +164,9 @@ class Worker:
         Raises:
             HeadraceError: The worker cannot go on; what was not committed will be read again.
         """
-        await self._committer.open()
         try:
             async with asyncio.TaskGroup() as tasks:
+                await self._committer.open()
                 await self._run_in(tasks)
         except BaseExceptionGroup as group:
             self.lifecycle.move(Phase.FAILED)
