@@ -83,8 +83,8 @@ class InferenceError(HeadraceError):
     """A call to a model failed.
 
     Attributes:
-        status: How the call ended in the protocol's words, `INVALID_ARGUMENT`; empty where the
-            call was not made, or answered with something that cannot be used.
+        status: How the call ended in the protocol's words, `INVALID_ARGUMENT` or `400`; empty where
+            the call was not made, or answered with something that cannot be used.
     """
 
     def __init__(self, message: str, *, status: str = "") -> None:

@@ -9,7 +9,8 @@ from headrace.core.topics import needed_topics
 from headrace.core.topology import Delivery, ModelStep, Plan, Stage, Topology
 from headrace.errors import ConfigError, MissingTopicsError
 from headrace.formats.json_objects import decode, encode
-from headrace.inference.grpc_client import GrpcClient
+from headrace.inference.client import ModelClient
+from headrace.inference.protocols import client_of
 from headrace.kafka.admin import KafkaGroup
 from headrace.kafka.consumer import KafkaSource
 from headrace.kafka.producer import FaultPoint, KafkaSink
@@ -20,7 +21,6 @@ from headrace.kafka.properties import (
     producer_properties,
 )
 from headrace.kafka.topics import TopicAdmin
-from headrace.ports import InferenceClient
 from headrace.runtime.committer import Pace
 from headrace.runtime.outputs import TopicFacts
 from headrace.runtime.worker import Format, Ports, Settings, Worker, first_of
@@ -91,9 +91,9 @@ async def topic_facts(topology: Topology) -> TopicFacts:
         await admin.close()
 
 
-def client_for(step: ModelStep) -> InferenceClient:
-    """Return the client for a step's model, by the scheme of its URL."""
-    return GrpcClient(step.model, step.inputs, step.outputs)
+def client_for(step: ModelStep) -> ModelClient:
+    """Return the client for a step's model, by the scheme of its URL and its profile."""
+    return client_of(step.model, step.inputs, step.outputs)
 
 
 async def _worker(

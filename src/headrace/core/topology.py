@@ -72,6 +72,34 @@ class BatchPolicy:
     max_wait_s: float = 0.005
 
 
+class Profile(StrEnum):
+    """How a model is asked over HTTP."""
+
+    AUTO = "auto"
+    JSON = "json"
+    BINARY = "binary"
+    V1 = "v1"
+
+
+@dataclass(frozen=True, slots=True)
+class OAuth:
+    """A login by the client-credentials grant of OAuth 2.
+
+    Attributes:
+        token_url: Where tokens are asked for.
+        client_id: The client.
+        client_secret: Its secret.
+        scope: What to ask for, empty for the endpoint's choice.
+        audience: Whom the token is for, empty to leave it out.
+    """
+
+    token_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    scope: str = ""
+    audience: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """Where a model is served and how it is called.
@@ -84,7 +112,10 @@ class Model:
         timeout_s: Longest a call may take, seconds.
         min_in_flight: Fewest requests at once that adaptive concurrency goes down to.
         max_in_flight: Most requests at once.
+        profile: How it is asked over HTTP.
         token: Bearer token, empty for none.
+        token_file: File with a bearer token that may change, empty for none.
+        oauth: Where bearer tokens are asked for, None for nowhere.
         headers: Sent with every call.
         authority: Overrides the :authority / Host header, empty for the URL's.
         tls: PEM file paths by role: ca, cert, key; and server_name.
@@ -98,7 +129,10 @@ class Model:
     timeout_s: float = 30.0
     min_in_flight: int = 1
     max_in_flight: int = 16
+    profile: Profile = Profile.AUTO
     token: str = field(default="", repr=False)
+    token_file: str = ""
+    oauth: OAuth | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     authority: str = ""
     tls: Mapping[str, str] = field(default_factory=dict)

@@ -43,8 +43,12 @@ CODES: Mapping[str, str] = {
     "E044": "a URL that cannot be a model server",
     "E045": "a model needs either a server or a URL",
     "E046": "settings of Kafka security that do not fit together",
+    "E047": "several ways to log in to one model server",
+    "E048": "a profile that the protocol of the URL does not have",
+    "E049": "replicas of one model that speak different protocols",
     "W050": "something is declared and never used",
     "W051": "a secret travels unencrypted",
+    "W052": "TLS settings for a URL without TLS",
     "N060": "an order guarantee that may be weaker than it looks",
 }
 """Every code and what it says. A code never changes its meaning and is never used again."""
