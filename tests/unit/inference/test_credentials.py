@@ -204,6 +204,15 @@ async def test_a_token_is_kept_until_shortly_before_it_expires(expires_in, asked
     assert len(served.asked) == asked
 
 
+@pytest.mark.parametrize(("expires_in", "kept"), [(3600, 3570), (60, 48)])
+async def test_a_token_is_renewed_half_a_minute_or_a_fifth_of_its_life_early(expires_in, kept):
+    async with endpoint(expires_in=expires_in) as served:
+        token = OAuthToken(login(served), 5.0)
+        await token.token()
+
+        assert token._until - asyncio.get_running_loop().time() == pytest.approx(kept, abs=2)
+
+
 async def test_an_endpoint_that_takes_the_client_only_in_the_body_gets_it_there():
     async with endpoint(takes_header=False, expires_in=0) as served:
         token = OAuthToken(login(served), 5.0)

@@ -265,19 +265,28 @@ async def closing_server(after):
 
     listener = await asyncio.start_server(accept, "127.0.0.1", 0)
     async with listener:
-        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", lambda: seen
+        url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        yield url, listener, lambda: seen
 
 
 async def test_a_used_connection_that_is_closed_is_replaced_once():
-    async with closing_server(after={2}) as (url, seen), client_at(url) as client:
+    async with closing_server(after={2}) as (url, _, seen), client_at(url) as client:
         for _ in range(2):
             assert (await client.infer([["a"]])).columns == [["A"]]
 
         assert seen() == 3
 
 
+async def test_a_call_that_ends_its_server_uses_an_attempt():
+    async with closing_server(after={2}) as (url, listener, _), client_at(url) as client:
+        await client.infer([["a"]])
+        listener.close()
+        with pytest.raises(InferenceFailedError):
+            await client.infer([["a"]])
+
+
 async def test_a_call_whose_repetition_is_cut_too_uses_an_attempt():
-    async with closing_server(after={2, 3}) as (url, seen), client_at(url) as client:
+    async with closing_server(after={2, 3}) as (url, _, seen), client_at(url) as client:
         await client.infer([["a"]])
         with pytest.raises(InferenceFailedError):
             await client.infer([["a"]])

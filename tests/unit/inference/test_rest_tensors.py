@@ -102,6 +102,12 @@ async def test_rows_that_do_not_fit_are_named_and_not_sent(profile):
     assert server.requests == []
 
 
+async def test_outputs_come_in_binary_where_they_are_asked_for_in_binary():
+    raw = Tensor("translation", raw=b"\x01\0\0\0A", shape=(1,))
+
+    assert (await read(in_turn([Answer((raw,))]), 1, profile="binary")).columns == [["A"]]
+
+
 async def test_nested_data_is_read_like_flat_data():
     answer = saying(outputs=[output("INT64", [2, 2], [[1, 2], [3, 4]])], model_version=7)
 
