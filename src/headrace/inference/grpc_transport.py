@@ -8,8 +8,10 @@ import grpc.aio
 
 from headrace.core.topology import Model
 from headrace.errors import InferenceUnavailableError
+from headrace.inference.addresses import parse
 from headrace.inference.channels import call_metadata, open_channel, target
 from headrace.inference.exchange import Headers, Question, Reply
+from headrace.inference.tls import read_files
 from headrace.inference.translate import Failure, translate
 
 _UNCONNECTED = frozenset(
@@ -26,10 +28,12 @@ class GrpcTransport:
         secrets: Returns texts that must not appear in messages.
 
     Raises:
-        ConfigError: The URL or a header cannot work.
+        ConfigError: The URL, a TLS file or a header cannot work.
     """
 
     def __init__(self, url: str, model: Model, secrets: Callable[[], Collection[str]]) -> None:
+        if parse(url, "grpc").scheme == "grpcs":
+            read_files(model.tls)
         self._url = url
         self._model = model
         self._metadata = call_metadata(model.headers)

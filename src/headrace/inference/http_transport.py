@@ -65,7 +65,8 @@ class HttpTransport:
         self._secrets = secrets
         self._tls = ssl_context(model.tls) if parts.scheme == "https" else None
         self._settings: dict[str, Any] = {"allow_redirects": False}
-        if server_name := model.tls.get("server_name"):
+        server_name = model.tls.get("server_name")
+        if self._tls is not None and server_name:
             self._settings["server_hostname"] = server_name
         self._urls: dict[str, yarl.URL] = {}
         self._session: aiohttp.ClientSession | None = None

@@ -23,7 +23,7 @@ def client_of(model: Model, inputs: Sequence[Input], outputs: Sequence[OutputFie
     Raises:
         ConfigError: A URL, a file or a header cannot work, or they do not fit together.
     """
-    kinds = {url.partition("://")[0].removesuffix("s") for url in model.urls}
+    kinds = {url.partition("://")[0].lower().removesuffix("s") for url in model.urls}
     if len(kinds) != 1:
         raise ConfigError(f"model {model.name!r} has replicas of different protocols")
     credentials = _credentials(model)

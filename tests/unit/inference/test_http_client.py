@@ -105,6 +105,7 @@ async def test_token_headers_trace_and_host_go_with_every_call(profile):
         ({"urls": ("http://a", "grpc://a:1")}, "different protocols"),
         ({"urls": ("grpc://a:1",), "profile": Profile.JSON}, "profile json is not for gRPC"),
         ({"urls": ("https://a",), "tls": {"ca": "nowhere.pem"}}, "nowhere.pem"),
+        ({"urls": ("GRPCS://a:1",), "tls": {"ca": "nowhere.pem"}}, "nowhere.pem"),
         ({"urls": ("https://a",), "tls": {"ca": __file__}}, "holds no PEM certificate"),
         ({"urls": ("https://a",), "tls": {"cert": __file__, "key": __file__}}, "unencrypted"),
         ({"token_file": "nowhere"}, "token_file: nowhere: No such file"),
