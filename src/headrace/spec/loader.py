@@ -14,7 +14,15 @@ from pydantic import ValidationError
 from headrace.errors import InvariantError, SpecError
 from headrace.spec.composer import compose
 from headrace.spec.effective import check_effective
-from headrace.spec.lint import Lines, Lint, Report, did_you_mean, has_errors, listing
+from headrace.spec.lint import (
+    Lines,
+    Lint,
+    Report,
+    did_you_mean,
+    has_errors,
+    listing,
+    rendered,
+)
 from headrace.spec.models import PipelineSpec
 from headrace.spec.refusals import report_refusals
 from headrace.spec.rules import (
@@ -45,7 +53,7 @@ class Checked:
     @property
     def text(self) -> str:
         """Every problem, one a line."""
-        return "\n".join(lint.render(self.file) for lint in self.lints)
+        return rendered(self.lints, self.file)
 
     def unwrap(self) -> PipelineSpec:
         """Return the pipeline.
