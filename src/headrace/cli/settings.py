@@ -54,7 +54,7 @@ def load_pipeline(file: str, bootstrap: str | None = None) -> Loaded:
     membership = os.environ.get(MEMBERSHIP)
     if membership and spec.kafka.membership is None:
         topology = replace(topology, membership=membership)
-    return Loaded(spec, _with_model_urls(topology, model_urls()))
+    return Loaded(spec, with_model_urls(topology, model_urls()))
 
 
 def load_topology(file: str, bootstrap: str | None = None) -> Topology:
@@ -174,7 +174,9 @@ def model_urls() -> Mapping[str, str]:
         raise ConfigError(f"{MODEL_URLS} is not a JSON object of model to URL") from error
 
 
-def _with_model_urls(topology: Topology, urls: Mapping[str, str]) -> Topology:
+def with_model_urls(topology: Topology, urls: Mapping[str, str]) -> Topology:
+    """Return the pipeline with other URLs for some models, by the model's name."""
+
     def moved(model: Model) -> Model:
         return replace(model, urls=(urls[model.name],)) if model.name in urls else model
 

@@ -119,7 +119,7 @@ class CaseSpec(Spec):
     exact: bool = False
     """Whether further fields are a failure."""
     dead_letters: tuple[LetterSpec, ...] = ()
-    """Records given up, in the order of the input."""
+    """Records given up, in any order."""
 
 
 class CasesSpec(Spec):
