@@ -11,6 +11,7 @@ import click
 
 from headrace.core.topology import Model, Stage, Topology
 from headrace.errors import BrokerUnavailableError, ConfigError
+from headrace.spec.loader import Checked
 from headrace.spec.models import PipelineSpec
 
 EMBEDDED = "embedded"
@@ -43,10 +44,20 @@ def load_pipeline(file: str, bootstrap: str | None = None) -> Loaded:
     Raises:
         SpecError: The pipeline has errors.
     """
-    from headrace.spec.compile import compile_pipeline
-    from headrace.spec.loader import check, folder_of
+    from headrace.spec.loader import check
 
-    checked = check(file, os.environ)
+    return compiled(check(file, os.environ), file, bootstrap)
+
+
+def compiled(checked: Checked, file: str, bootstrap: str | None = None) -> Loaded:
+    """Compile a pipeline that was checked.
+
+    Raises:
+        SpecError: The pipeline has errors.
+    """
+    from headrace.spec.compile import compile_pipeline
+    from headrace.spec.loader import folder_of
+
     spec = checked.unwrap()
     topology = compile_pipeline(spec, folder_of(file))
     if bootstrap:

@@ -15,7 +15,7 @@ from headrace.cli.options import COUNT, POSITIVE, Verb, file_argument, json_opti
 @option("--diff", is_flag=True, help="Show what the steps changed in each document instead.")
 @option(
     "--expect",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="EXPECTED.jsonl",
     help="Show how the documents differ from these, one a line; exit 1 if they do.",
 )

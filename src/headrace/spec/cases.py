@@ -120,6 +120,8 @@ class CaseSpec(Spec):
     """Whether further fields are a failure."""
     dead_letters: tuple[LetterSpec, ...] = ()
     """Records given up, in any order."""
+    halted: tuple[Annotated[int, Field(ge=1), Whole], ...] = ()
+    """Numbers of inputs that never end because a step is strict, from 1."""
 
 
 class CasesSpec(Spec):

@@ -122,16 +122,19 @@ class Report:
     """Collects the problems of one pipeline, each place and code once.
 
     A value with an unset variable is reported for that alone: what it would have been is unknown.
+
+    Attributes:
+        lines: Where everything stands.
     """
 
     def __init__(self, lines: Lines | None = None) -> None:
-        self._lines = Lines() if lines is None else lines
+        self.lines = Lines() if lines is None else lines
         self._found: dict[tuple[str, Path, str], Lint] = {}
         self._unset: set[Path] = set()
 
     def add(self, code: str, path: Path, message: str, hint: str = "") -> None:
         """Add a problem at a path; the code decides how bad it is."""
-        line = self._lines.key(path) if code in _ABOUT_KEYS else self._lines.value(path)
+        line = self.lines.key(path) if code in _ABOUT_KEYS else self.lines.value(path)
         self.add_at(line, code, path, message, hint)
 
     def add_at(self, line: int, code: str, path: Path, message: str, hint: str = "") -> None:

@@ -4,7 +4,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as File
 from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
@@ -44,11 +44,13 @@ class Checked:
         spec: The pipeline, None if an error was found.
         lints: Errors, warnings and notes in the order of the file.
         file: Where it was read from, as the user named it.
+        lines: Where everything stands.
     """
 
     spec: PipelineSpec | None
     lints: tuple[Lint, ...]
     file: str
+    lines: Lines = field(default_factory=Lines)
 
     @property
     def text(self) -> str:
@@ -129,7 +131,7 @@ def check_data(data: Any, report: Report, file: str) -> Checked:
     if not has_errors(report.lints) and spec is not None:
         check_unused(names, report)
         check_effective(spec, report)
-    return Checked(None if has_errors(report.lints) else spec, report.lints, file)
+    return Checked(None if has_errors(report.lints) else spec, report.lints, file, report.lines)
 
 
 def _check_python(file: File, name: str, environ: Mapping[str, str]) -> Checked:

@@ -116,9 +116,11 @@ def _judged(topology: Topology, case: CaseSpec, rehearsed: Rehearsed) -> Iterato
         ]
         yield from _compared(topic, expected, got, is_exact=case.exact)
     yield from _letters(case.dead_letters, rehearsed.letters)
-    for number in rehearsed.halted:
+    for number in sorted(set(rehearsed.halted) ^ set(case.halted)):
         where = f"input {number}"
-        yield Problem(where, f"{where} never ended: its lane stands still (strict)")
+        is_late = number in rehearsed.halted
+        came = "never ended: its lane stands still (strict)" if is_late else "did end"
+        yield Problem(where, f"{where} {came}")
 
 
 def _compared(

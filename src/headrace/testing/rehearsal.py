@@ -116,23 +116,36 @@ async def rehearse(
         f"{topic}-0-{broker.write(topic, value)}": number
         for number, (topic, value) in enumerate(records, 1)
     }
-    workers = [_worker(broker, stage, client_for(stage.step)) for stage in topology.stages]
+    process = SimulatedProcess("0")
+    clients = [client_for(stage.step) for stage in topology.stages]
+    workers = [
+        _worker(broker, process, stage, client)
+        for stage, client in zip(topology.stages, clients, strict=True)
+    ]
     begun = loop.time()
     try:
         async with asyncio.TaskGroup() as tasks:
-            for worker in workers:
-                tasks.create_task(worker.run(), name=worker.stage.name)
-            is_done = await _settled(workers, broker, watch)
-            ended = loop.time()
-            for worker in workers:
-                worker.drain()
+            running = [tasks.create_task(each.run(), name=each.stage.name) for each in workers]
+            try:
+                is_done = await _settled(workers, broker, watch)
+                ended = loop.time()
+            finally:
+                # What counts is durable; a drain would wait for what never ends.
+                process.crash()
+                for task in running:
+                    task.cancel()
     except BaseExceptionGroup as group:
-        raise first_of(group) from group
+        first = first_of(group)
+        raise first from first.__cause__
+    finally:
+        for client in clients:
+            await client.close()
     return _read(topology, broker, numbers, is_done=is_done, seconds=ended - begun)
 
 
-def _worker(broker: SimulatedBroker, stage: Stage, client: InferenceClient) -> Worker:
-    process = SimulatedProcess("0")
+def _worker(
+    broker: SimulatedBroker, process: SimulatedProcess, stage: Stage, client: InferenceClient
+) -> Worker:
     topics = [*(source.topic for source in stage.sources), stage.retry_topic]
     ports = Ports(
         source=SimulatedSource(broker, process, stage.group, topics),
