@@ -7,9 +7,10 @@ from contextlib import AsyncExitStack
 
 from headrace.core.topics import needed_topics
 from headrace.core.topology import Delivery, ModelStep, Plan, Stage, Topology
-from headrace.errors import ConfigError, MissingTopicsError
+from headrace.errors import AccessRefusedError, ConfigError, InferenceError, MissingTopicsError
 from headrace.formats.json_objects import decode, encode
 from headrace.inference.client import ModelClient
+from headrace.inference.metadata import check, check_batching
 from headrace.inference.protocols import client_of
 from headrace.kafka.admin import KafkaGroup
 from headrace.kafka.consumer import KafkaSource
@@ -24,6 +25,7 @@ from headrace.kafka.topics import TopicAdmin
 from headrace.runtime.committer import Pace
 from headrace.runtime.outputs import TopicFacts
 from headrace.runtime.worker import Format, Ports, Settings, Worker, first_of
+from headrace.spec.live import LiveModel
 from headrace.telemetry.health import StatusServer
 
 PACE = Pace(linger_s=0.025, enough=4_000)
@@ -94,6 +96,22 @@ async def topic_facts(topology: Topology) -> TopicFacts:
 def client_for(step: ModelStep) -> ModelClient:
     """Return the client for a step's model, by the scheme of its URL and its profile."""
     return client_of(step.model, step.inputs, step.outputs)
+
+
+async def describe(step: ModelStep) -> LiveModel:
+    """Ask a step's model about its tensors, and compare them with the step's."""
+    client = client_for(step)
+    try:
+        metadata = await client.metadata()
+    except AccessRefusedError as error:
+        return LiveModel((str(error),))
+    except InferenceError as error:
+        return LiveModel(silence=str(error))
+    finally:
+        await client.close()
+    problems = check(metadata, step.inputs, step.outputs)
+    problems += check_batching(metadata, step.inputs, step.outputs, step.batch.max_size)
+    return LiveModel(tuple(problems), is_described=bool(metadata.inputs))
 
 
 async def _worker(

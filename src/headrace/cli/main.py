@@ -13,6 +13,8 @@ VERBS: Mapping[str, str] = {
     "up": "headrace.cli.up:up",
     "run": "headrace.cli.run:run",
     "lint": "headrace.cli.lint:lint",
+    "test": "headrace.cli.cases:test",
+    "try": "headrace.cli.trial:try_",
     "topics": "headrace.cli.topics:topics",
     "status": "headrace.cli.status:status",
     "dlq": "headrace.cli.dlq:dlq",

@@ -99,6 +99,23 @@ def check(
     return problems
 
 
+def check_batching(
+    metadata: ModelMetadata,
+    inputs: Sequence[Input],
+    outputs: Sequence[OutputField],
+    max_size: int,
+) -> list[str]:
+    """Return every bound tensor whose first dimension is not free for a batch's rows."""
+    bound = {each.tensor for each in inputs} | {each.tensor for each in outputs}
+    return [
+        f"tensor {tensor.name!r} of model {metadata.name!r} has the shape {list(tensor.shape)}, so"
+        f" a request has {tensor.shape[0]} rows; the pipeline sends up to {max_size}"
+        " (batch: {max_size: " + str(tensor.shape[0]) + "})"
+        for tensor in (*metadata.inputs, *metadata.outputs)
+        if tensor.name in bound and tensor.shape and 0 <= tensor.shape[0] != max_size
+    ]
+
+
 def lay_out(
     metadata: ModelMetadata, inputs: Sequence[Input], columns: Sequence[Sequence[Any]]
 ) -> tuple[Layout, ...]:

@@ -29,6 +29,8 @@ class Spec(BaseModel):
 
     not_built: ClassVar[frozenset[str]] = frozenset()
     """Fields that the grammar has and this version refuses by name."""
+    whole: ClassVar[str] = "the pipeline"
+    """What a file of this type is called where a problem concerns all of it."""
 
 
 class KafkaTlsSpec(Spec):
