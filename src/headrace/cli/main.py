@@ -15,6 +15,7 @@ VERBS: Mapping[str, str] = {
     "lint": "headrace.cli.lint:lint",
     "test": "headrace.cli.cases:test",
     "try": "headrace.cli.trial:try_",
+    "bench": "headrace.cli.bench:bench",
     "topics": "headrace.cli.topics:topics",
     "status": "headrace.cli.status:status",
     "dlq": "headrace.cli.dlq:dlq",

@@ -34,6 +34,18 @@ async def start_absent(loaded: Loaded, folder: Path, parts: AsyncExitStack) -> T
     Raises:
         LocalError: One does not become ready.
     """
+    servers = await absent_servers(loaded, folder, parts)
+    return with_model_urls(loaded.topology, started_urls(loaded, servers))
+
+
+async def absent_servers(
+    loaded: Loaded, folder: Path, parts: AsyncExitStack
+) -> Mapping[str, ModelServer]:
+    """Start the model servers that do not answer; return them by name.
+
+    Raises:
+        LocalError: One does not become ready.
+    """
     steps = [stage.step for stage in loaded.topology.stages]
     names = _server_names(loaded)
     served = [step for step in steps if names[step.model.name] in loaded.topology.serves]
@@ -46,7 +58,7 @@ async def start_absent(loaded: Loaded, folder: Path, parts: AsyncExitStack) -> T
     started = await asyncio.gather(
         *(start_server(name, loaded.topology.serves[name], folder, parts) for name in absent)
     )
-    return with_model_urls(loaded.topology, started_urls(loaded, dict(started)))
+    return dict(started)
 
 
 def started_urls(loaded: Loaded, servers: Mapping[str, ModelServer]) -> dict[str, str]:
@@ -60,6 +72,12 @@ def started_urls(loaded: Loaded, servers: Mapping[str, ModelServer]) -> dict[str
             scheme = model.urls[0].partition("://")[0].removesuffix("s")
             urls[model.name] = server.url(scheme)
     return urls
+
+
+def all_urls(loaded: Loaded, servers: Mapping[str, ModelServer], model: str) -> tuple[str, ...]:
+    """Return the URLs, over gRPC and HTTP, that a started server has for a model."""
+    server = servers.get(_server_names(loaded)[model])
+    return () if server is None else (server.url("grpc"), server.url("http"))
 
 
 def _server_names(loaded: Loaded) -> Mapping[str, str]:

@@ -62,6 +62,7 @@ class ModelClient:
         self._balancer = Balancer(len(self._transports))
         self._binding: Binding | None = None
         self._warned: set[str] = set()
+        self._traffic_bytes = 0
         self._binding_lock = asyncio.Lock()
 
     async def infer(
@@ -91,6 +92,7 @@ class ModelClient:
         try:
             reply = await self._ask(question, trace or {})
             prediction = binding.reader.read(reply, len(columns[0]))
+            self._traffic_bytes += len(question.body or b"") + len(reply.body)
         except (BrokenAnswerError, InvalidInputError):
             # The model may have been replaced by one with other tensors: ask again.
             self._binding = None
@@ -135,6 +137,11 @@ class ModelClient:
     def outstanding(self) -> dict[str, int]:
         """Return the outstanding calls of every replica."""
         return dict(zip(self._model.urls, self._balancer.outstanding(), strict=True))
+
+    @property
+    def traffic_bytes(self) -> int:
+        """Bytes of the bodies that calls of `infer` sent and received, failed calls left out."""
+        return self._traffic_bytes
 
     async def _bind(self, columns: Sequence[Sequence[Any]]) -> Binding:
         async with self._binding_lock:

@@ -92,8 +92,8 @@ class RestSide:
         return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=size)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.path == "/v2":
-            return _json({"name": "scripted", "extensions": list(self._script.extensions)})
+        if request.path in {"/v2", "/v2/health/ready"}:
+            return self._about(request.path)
         found = _PATH.fullmatch(request.path)
         if found is None:
             return _json({"detail": "Not Found"}, 404)
@@ -105,6 +105,11 @@ class RestSide:
             case ("v2", "/infer", "POST") | ("v1", ":predict", "POST"):
                 return await self._infer(request, found)
         return _json({"error": "method not allowed"}, 405)
+
+    def _about(self, path: str) -> web.Response:
+        if path == "/v2":
+            return _json({"name": "scripted", "extensions": list(self._script.extensions)})
+        return self._ready()
 
     def _ready(self) -> web.Response:
         is_ready = self._script.is_ready
