@@ -12,7 +12,9 @@ from headrace.cli.exits import Exit
 VERBS: Mapping[str, str] = {
     "up": "headrace.cli.up:up",
     "run": "headrace.cli.run:run",
+    "init": "headrace.cli.init:init",
     "lint": "headrace.cli.lint:lint",
+    "graph": "headrace.cli.graph:graph",
     "topics": "headrace.cli.topics:topics",
     "status": "headrace.cli.status:status",
     "dlq": "headrace.cli.dlq:dlq",
