@@ -105,11 +105,13 @@ def replay(
     import json
 
     from headrace.cli import letters
+    from headrace.cli.progress import Progress
     from headrace.cli.settings import load_reachable, say
     from headrace.kafka.replay import replay as send_back
 
-    topology = load_reachable(file, bootstrap_servers)
-    done = asyncio.run(send_back(topology, letters.choice(step, where), rate=rate))
+    topology, choose = load_reachable(file, bootstrap_servers), letters.choice(step, where)
+    with Progress() as progress, progress.count("dead letters sent back") as count:
+        done = asyncio.run(send_back(topology, choose, rate=rate, report=count))
     if as_json:
         print(json.dumps({"replayed": done.records, "without_value": done.without_value}))
     else:
