@@ -206,6 +206,11 @@ def test_ports_that_the_folder_itself_declares_are_used(tmp_path):
     assert server.ports.grpc != 0
 
 
+def test_what_is_neither_a_folder_nor_a_command_is_told(tmp_path):
+    with pytest.raises(LocalError, match="'modls' cannot be started: there is neither a folder"):
+        ModelServer("modls", directory=tmp_path).start()
+
+
 _PARENT = """
 import sys, time
 from pathlib import Path

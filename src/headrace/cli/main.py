@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 
 from headrace.cli.exits import Exit
+from headrace.cli.options import Suggesting
 
 VERBS: Mapping[str, str] = {
     "up": "headrace.cli.up:up",
@@ -25,7 +26,7 @@ VERBS: Mapping[str, str] = {
 """Verb to where its command is; imported only when it is asked for."""
 
 
-class LazyVerbs(click.Group):
+class LazyVerbs(Suggesting):
     """The verbs, in the order of the table, each imported when it is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -73,7 +73,12 @@ class Progress:
     def count(self, what: str) -> Iterator[Count]:
         """Show how many there are so far, as in `1,200 of 5,000 records done`."""
         if self._live is None:
-            yield _seldom(lambda done, total: self.say(counted(done, total, what)), _LINE_EVERY_S)
+            # Work that is quickly done needs no line on the way.
+            yield _seldom(
+                lambda done, total: self.say(counted(done, total, what)),
+                _LINE_EVERY_S,
+                first_s=_LINE_EVERY_S,
+            )
             return
         live, task = self._live, self._live.add_task("", total=None, note="", visible=False)
 
@@ -82,7 +87,7 @@ class Progress:
             live.update(task, completed=done, total=total, note=note, visible=True, refresh=True)
 
         try:
-            yield _seldom(redraw, _REDRAW_EVERY_S)
+            yield _seldom(redraw, _REDRAW_EVERY_S, first_s=0.0)
         finally:
             live.remove_task(task)
 
@@ -92,15 +97,15 @@ def counted(done: int, total: int | None, what: str) -> str:
     return f"{done:,} {what}" if total is None else f"{done:,} of {total:,} {what}"
 
 
-def _seldom(show: Count, every_s: float) -> Count:
-    """Pass a count on if it has moved, and not more often than so."""
-    shown, shown_s = 0, time.monotonic() - every_s
+def _seldom(show: Count, every_s: float, first_s: float) -> Count:
+    """Pass a count on if it has moved, first after `first_s` and then not more often than so."""
+    shown, due_s = 0, time.monotonic() + first_s
 
     def count(done: int, total: int | None) -> None:
-        nonlocal shown, shown_s
+        nonlocal shown, due_s
         now = time.monotonic()
-        if done != shown and now - shown_s >= every_s:
-            shown, shown_s = done, now
+        if done != shown and now >= due_s:
+            shown, due_s = done, now + every_s
             show(done, total)
 
     return count

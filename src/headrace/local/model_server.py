@@ -219,6 +219,10 @@ class ModelServer:
         words = shlex.split(self._serve)
         if not words:
             raise LocalError("serve names neither a folder nor a command")
+        if shutil.which(words[0], path=environ.get("PATH")) is None:
+            raise LocalError(
+                f"{self.name} cannot be started: there is neither a folder nor a command like that"
+            )
         return [string.Template(word).safe_substitute(environ) for word in words]
 
     def _port_variables(self) -> dict[str, str]:

@@ -49,6 +49,16 @@ def test_a_file_in_place_of_the_folder_is_exit_2(cli, tmp_path):
     assert "is a file" in ended.err
 
 
+def test_a_folder_that_cannot_be_made_is_exit_2_with_the_reason(cli, tmp_path):
+    (tmp_path / "file").touch()
+
+    ended = cli("init", tmp_path / "file" / "demo")
+
+    assert ended.code == 2
+    assert "cannot be written to; name another" in ended.err
+    assert "not a directory" in ended.err
+
+
 def test_the_samples_are_what_the_pipeline_reads():
     lines = (TEMPLATE / "texts.jsonl").read_text().splitlines()
 

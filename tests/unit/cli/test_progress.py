@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from headrace.cli import progress as progress_module
 from headrace.cli.progress import Progress, counted
 
 
@@ -37,12 +38,15 @@ def test_without_a_terminal_every_step_is_a_plain_line(capsys):
     assert capsys.readouterr() == ("", "downloading\nKafka started\n")
 
 
-def test_without_a_terminal_a_count_is_told_seldom_and_only_if_it_moved(capsys):
+def test_without_a_terminal_a_count_is_a_line_every_two_seconds_if_it_moved(capsys, monkeypatch):
+    now = iter([0.0, *(second / 2 for second in range(1, 13))])
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: next(now))
+
     with Progress() as progress, progress.count("records sent") as count:
-        for done in range(1000):
+        for done in (1, 2, 3, 4, 4, 4, 4, 4, 4, 5, 6, 7):
             count(done, None)
 
-    assert capsys.readouterr().err == "1 records sent\n"
+    assert capsys.readouterr().err == "4 records sent\n5 records sent\n"
 
 
 def test_on_a_terminal_what_goes_on_is_drawn_and_what_was_said_stays(open_terminal):
