@@ -1,6 +1,5 @@
 """`headrace bench`: what one's own models do over every protocol they speak."""
 
-import asyncio
 from pathlib import Path
 
 import click
@@ -55,11 +54,16 @@ def bench(
     Prints rows/s, latency, the client's CPU time and bytes per row of every way, and settings to
     paste for the best. A model that is not there but has `serve:` is started for it.
     """
+    import asyncio
+
     from headrace.cli.bench_report import as_object, rendered
     from headrace.cli.measuring import Grid, Wanted, measure_all
+    from headrace.cli.progress import Progress
     from headrace.cli.settings import load_pipeline
 
     wanted = Wanted(file, records, model, urls, Grid(rows, slots, seconds))
-    reports = asyncio.run(measure_all(load_pipeline(file), wanted))
+    loaded = load_pipeline(file)
+    with Progress() as progress:
+        reports = asyncio.run(measure_all(loaded, wanted, progress))
     print(as_object(reports) if as_json else rendered(reports))
     return Exit.OK if all(each.measured for each in reports) else Exit.MODEL

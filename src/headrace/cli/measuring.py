@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from headrace.cli.progress import Progress
 from headrace.cli.sampling import columns_of, made_up
 from headrace.cli.serving import absent_servers, all_urls, started_urls
-from headrace.cli.settings import Loaded, say, with_model_urls
+from headrace.cli.settings import Loaded, with_model_urls
 from headrace.core.topology import ModelStep, Profile
 from headrace.core.tuning import Measured, percentile, recommend
 from headrace.errors import ConfigError, InferenceError, InvalidInputError, InvalidRowsError
@@ -49,12 +50,14 @@ class Report:
         ways: The step as it would be written for each protocol.
         measured: Every way that was tried.
         refused: Protocols it does not speak, and what it said.
+        left_out: How many rows it refused, by protocol.
     """
 
     step: ModelStep
     ways: Mapping[str, ModelStep]
     measured: list[Measured] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def recommended(self) -> Measured | None:
@@ -99,8 +102,8 @@ def variants(step: ModelStep, more_urls: Sequence[str]) -> Mapping[str, ModelSte
     return found
 
 
-async def measure_all(loaded: Loaded, wanted: Wanted) -> list[Report]:
-    """Measure the pipeline's models one after the other; says on stderr how far it is.
+async def measure_all(loaded: Loaded, wanted: Wanted, progress: Progress) -> list[Report]:
+    """Measure the pipeline's models one after the other.
 
     Raises:
         ConfigError: There is no such model, or nothing to ask it for.
@@ -109,7 +112,7 @@ async def measure_all(loaded: Loaded, wanted: Wanted) -> list[Report]:
     """
     async with AsyncExitStack() as parts:
         folder = folder_of(wanted.file).resolve()
-        servers = await absent_servers(loaded, folder, parts)
+        servers = await absent_servers(loaded, folder, parts, progress)
         topology = with_model_urls(loaded.topology, started_urls(loaded, servers))
         steps = {stage.step.model.name: stage.step for stage in topology.stages}
         if wanted.model is not None and wanted.model not in steps:
@@ -119,26 +122,28 @@ async def measure_all(loaded: Loaded, wanted: Wanted) -> list[Report]:
         for name, step in steps.items():
             if wanted.model in (None, name):
                 urls = (*wanted.urls, *all_urls(loaded, servers, name))
-                reports.append(await _measure_one(step, urls, wanted))
+                reports.append(await _measure_one(step, urls, wanted, progress))
         return reports
 
 
-async def _measure_one(step: ModelStep, urls: Sequence[str], wanted: Wanted) -> Report:
+async def _measure_one(
+    step: ModelStep, urls: Sequence[str], wanted: Wanted, progress: Progress
+) -> Report:
     report = Report(step, variants(step, urls))
     if wanted.records is None:
         columns: Columns = await made_up(step)
     else:
         columns, unfit = columns_of(step, wanted.records)
         if unfit:
-            say(f"{wanted.records}: {unfit:,} lines left out: no document with what is read")
+            progress.say(f"{wanted.records}: {unfit:,} lines left out: no document to ask for")
     grid = wanted.grid
     total = len(report.ways) * len(grid.rows) * len(grid.slots)
-    say(f"{step.model.name}: {total} ways, about {total * grid.seconds:,.0f} s")
-    async for found in measure(columns, grid, report):
-        say(
-            f"{step.model.name}: {found.protocol}, {found.rows} rows, {found.slots} at once: "
-            f"{found.rate:,.0f} rows/s"
-        )
+    progress.say(f"{step.model.name}: {total} ways, about {total * grid.seconds:,.0f} s")
+    with progress.count("ways tried") as tell:
+        async for _ in measure(columns, grid, report):
+            tell(len(report.measured), total)
+    for protocol, count in report.left_out.items():
+        progress.say(f"{step.model.name}: {count:,} rows left out, refused over {protocol}")
     return report
 
 
@@ -155,7 +160,7 @@ async def measure(columns: Columns, grid: Grid, report: Report) -> AsyncIterator
                 fit = await _accepted(client, columns)
             left_out = len(columns[0]) - len(fit[0])
             if left_out:
-                say(f"{step.model.name}: {left_out:,} rows left out, refused over {protocol}")
+                report.left_out[protocol] = left_out
             for rows, slots in itertools.product(grid.rows, grid.slots):
                 batches = _batches(fit, rows)
                 found = await _try(client, protocol, batches, (rows, slots), grid.seconds)
