@@ -228,7 +228,13 @@ class Scene:
     def feed(self, *messages: Message) -> None:
         """Write source records in order."""
         producer = Producer(
-            {"bootstrap.servers": self.bootstrap, "linger.ms": 0, "message.max.bytes": LARGEST}
+            {
+                "bootstrap.servers": self.bootstrap,
+                "linger.ms": 0,
+                "message.max.bytes": LARGEST,
+                # Without it a repeated request may come after a later one.
+                "enable.idempotence": True,
+            }
         )
         for each in messages:
             producer.produce(
