@@ -34,6 +34,7 @@ _LONGEST_US = 100_000 * _UNITS_US["d"]
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _PREFIX = re.compile(r"[A-Za-z0-9._-]{0,80}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_WEB_URL = re.compile(r"https?://[^/@\s]+(/\S*)?", re.IGNORECASE)
 _RESERVED_ENDINGS = (".retry", ".dead-letters", ".control")
 _RESERVED_NAMES = frozenset({"retry", "dead-letters", "control", "dlq-replay"})
 _LATER_SCHEMES = frozenset({"http", "https", "v1", "v1+http", "v1+https"})
@@ -189,6 +190,13 @@ def _check_url(value: str) -> str:
     return value
 
 
+def _check_web_url(value: str) -> str:
+    if not _WEB_URL.fullmatch(value):
+        hint = "write it like https://login.example.com/token"
+        raise refuse("E044", "is not an http:// or https:// URL", hint)
+    return value
+
+
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -228,6 +236,7 @@ Name: TypeAlias = Annotated[str, AfterValidator(_check_name)]
 Prefix: TypeAlias = Annotated[str, AfterValidator(_check_prefix)]
 DocumentPath: TypeAlias = Annotated[str, AfterValidator(_check_path)]
 Url: TypeAlias = Annotated[str, AfterValidator(_check_url)]
+WebUrl: TypeAlias = Annotated[str, AfterValidator(_check_web_url)]
 Lower = BeforeValidator(_lower)
 
 
