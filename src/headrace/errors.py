@@ -21,6 +21,7 @@ HeadraceError
 │   └── RowCountError               an answer with another number of rows
 ├── BrokerError
 │   ├── BrokerUnavailableError*
+│   ├── SecurityError               kafka.security does not fit the brokers; exit 2
 │   ├── TransactionAbortedError*    nothing of it is visible; repeat it
 │   ├── TransactionIndefiniteError  its end is unknown; replace the producer, then look
 │   ├── FencedError                 another process uses the transactional id
@@ -144,6 +145,10 @@ class BrokerUnavailableError(BrokerError):
     """No broker answers."""
 
     retryable = True
+
+
+class SecurityError(BrokerError):
+    """The brokers do not let this client in, or this client does not trust them."""
 
 
 class TransactionAbortedError(BrokerError):

@@ -82,8 +82,8 @@ def kafka_properties(kafka: KafkaSpec, folder: Path) -> dict[str, str | int | bo
 
 
 def _security(security: SecuritySpec, folder: Path) -> dict[str, str | int | bool]:
-    tls = security.tls
-    properties = {
+    tls, oauth = security.tls, security.oauth
+    properties: dict[str, str | int | bool | None] = {
         "security.protocol": security.protocol,
         "sasl.mechanism": security.mechanism and security.mechanism.upper(),
         "sasl.username": security.username,
@@ -93,6 +93,15 @@ def _security(security: SecuritySpec, folder: Path) -> dict[str, str | int | boo
         "ssl.key.location": tls.key and _file(tls.key, folder),
         "ssl.key.password": _secret(tls.key_password),
     }
+    if oauth is not None:
+        properties |= {
+            "sasl.oauthbearer.method": "oidc",
+            "sasl.oauthbearer.token.endpoint.url": oauth.token_url,
+            "sasl.oauthbearer.client.id": oauth.client_id,
+            "sasl.oauthbearer.client.secret": _secret(oauth.client_secret),
+            "sasl.oauthbearer.scope": oauth.scope,
+            "https.ca.location": oauth.ca and _file(oauth.ca, folder),
+        }
     return {key: value for key, value in properties.items() if value is not None}
 
 

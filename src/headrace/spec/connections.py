@@ -46,35 +46,62 @@ class KafkaTlsSpec(Spec):
     """Password of the private key. Sets `ssl.key.password`."""
 
 
+class KafkaOAuthSpec(Spec):
+    """Where Kafka's clients get their tokens: the client-credentials grant of OAuth 2."""
+
+    token_url: WebUrl
+    """The endpoint that gives tokens. Sets `sasl.oauthbearer.token.endpoint.url`."""
+    client_id: Text
+    """The client. Sets `sasl.oauthbearer.client.id`."""
+    client_secret: SecretText
+    """The client's secret. Sets `sasl.oauthbearer.client.secret`."""
+    scope: Text | None = None
+    """Scopes to ask for, with blanks between. Sets `sasl.oauthbearer.scope`."""
+    ca: Text | None = None
+    """PEM file of the authorities to trust at the endpoint; default: the system's. Sets
+    `https.ca.location`."""
+
+
 class SecuritySpec(Spec):
     """How to connect to a Kafka that is not open."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"oauth"})
-
     protocol: Annotated[Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"], Lower]
     """The security protocol. Sets `security.protocol`."""
-    mechanism: Annotated[Literal["plain", "scram-sha-256", "scram-sha-512"], Lower] | None = None
+    mechanism: (
+        Annotated[Literal["plain", "scram-sha-256", "scram-sha-512", "oauthbearer"], Lower] | None
+    ) = None
     """The SASL mechanism. Sets `sasl.mechanism`."""
     username: Text | None = None
     """The SASL user. Sets `sasl.username`."""
     password: SecretText | None = None
     """The SASL password. Sets `sasl.password`."""
+    oauth: KafkaOAuthSpec | None = None
+    """Where tokens come from, with the mechanism `oauthbearer`."""
     tls: KafkaTlsSpec = KafkaTlsSpec()
     """Files for TLS."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        login = (self.mechanism, self.username, self.password)
-        if self.protocol.startswith("sasl") and None in login:
-            raise refuse("E046", f"'{self.protocol}' needs mechanism, username and password")
-        if not self.protocol.startswith("sasl") and login != (None, None, None):
-            hint = "use sasl_ssl or sasl_plaintext"
-            raise refuse("E046", f"'{self.protocol}' takes no mechanism or login", hint)
+        self._check_login()
         if not self.protocol.endswith("ssl") and self.tls != KafkaTlsSpec():
             raise refuse("E046", f"'{self.protocol}' takes no tls", "use ssl or sasl_ssl")
         if (self.tls.cert is None) != (self.tls.key is None):
             raise refuse("E046", "a client certificate needs both cert and key")
         return self
+
+    def _check_login(self) -> None:
+        password = (self.username, self.password)
+        if not self.protocol.startswith("sasl"):
+            if (self.mechanism, self.oauth, *password) != (None, None, None, None):
+                hint = "use sasl_ssl or sasl_plaintext"
+                raise refuse("E046", f"'{self.protocol}' takes no mechanism or login", hint)
+        elif self.mechanism == "oauthbearer":
+            if self.oauth is None or password != (None, None):
+                raise refuse("E046", "'oauthbearer' needs oauth, and no username and password")
+        elif self.mechanism is None or None in password:
+            raise refuse("E046", f"'{self.protocol}' needs mechanism, username and password")
+        elif self.oauth is not None:
+            raise refuse("E046", f"'{self.mechanism}' takes no oauth", "use oauthbearer")
 
 
 class KafkaSpec(Spec):

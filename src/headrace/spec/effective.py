@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from headrace.spec.connections import ServerSpec, Spec, TlsSpec
+from headrace.spec.connections import SecuritySpec, ServerSpec, Spec, TlsSpec
 from headrace.spec.lint import Report
 from headrace.spec.models import BatchSpec, ModelSpec, PipelineSpec, RetrySpec, StepSpec
 
@@ -46,10 +46,19 @@ def check_effective(spec: PipelineSpec, report: Report) -> None:
             path = ("steps", name, "retry")
             report.add("E013", path, f"step '{name}': first_delay is above max_delay of `defaults`")
     _check_order(spec, report)
-    security = spec.kafka.security
-    if security is not None and security.protocol == "sasl_plaintext":
-        path = ("kafka", "security", "protocol")
-        report.add("W051", path, "'sasl_plaintext' sends the login unencrypted", "use sasl_ssl")
+    _check_logins(spec.kafka.security, report)
+
+
+def _check_logins(security: SecuritySpec | None, report: Report) -> None:
+    if security is None:
+        return
+    place = ("kafka", "security")
+    if security.protocol == "sasl_plaintext":
+        text = "'sasl_plaintext' sends the login unencrypted"
+        report.add("W051", (*place, "protocol"), text, "use sasl_ssl")
+    if security.oauth is not None and security.oauth.token_url.lower().startswith("http:"):
+        text = "the client's secret is sent over http://, unencrypted"
+        report.add("W051", (*place, "oauth", "token_url"), text, "use https://")
 
 
 def _check_server(name: str, server: ServerSpec, report: Report) -> None:

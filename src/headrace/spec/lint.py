@@ -40,7 +40,7 @@ CODES: Mapping[str, str] = {
     "E041": "a name that headrace keeps for its own topics",
     "E042": "a sink writes to a topic that the pipeline reads",
     "E043": "a Kafka property that headrace sets itself",
-    "E044": "a URL that cannot be a model server",
+    "E044": "a URL that cannot be used here",
     "E045": "a model needs either a server or a URL",
     "E046": "settings of Kafka security that do not fit together",
     "E047": "several ways to log in to one model server",

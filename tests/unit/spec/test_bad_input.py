@@ -5,6 +5,7 @@ import pytest
 
 MODEL = "translator: {url: grpc://localhost:8081}"
 STEP = "    model: translator\n"
+OAUTH = "{token_url: 'https://login/token', client_id: i, client_secret: s}"
 
 
 @pytest.mark.parametrize(
@@ -243,8 +244,28 @@ def test_a_model_that_cannot_be_called_is_refused(edited, new, problem):
             "2: E046 'kafka.security': a client certificate needs both cert and key",
         ),
         (
-            "{security: {protocol: ssl, oauth: {}}}",
-            "2: E020 not built yet: 'oauth' ('kafka.security')",
+            "{security: {protocol: ssl, oauth: " + OAUTH + "}}",
+            "2: E046 'kafka.security': 'ssl' takes no mechanism or login; use sasl_ssl or sasl_plaintext",
+        ),
+        (
+            "{security: {protocol: sasl_ssl, mechanism: plain, username: u, password: p, oauth: "
+            + OAUTH
+            + "}}",
+            "2: E046 'kafka.security': 'plain' takes no oauth; use oauthbearer",
+        ),
+        (
+            "{security: {protocol: sasl_ssl, mechanism: oauthbearer, username: u, password: p}}",
+            "2: E046 'kafka.security': 'oauthbearer' needs oauth, and no username and password",
+        ),
+        (
+            "{security: {protocol: sasl_ssl, mechanism: oauthbearer, oauth: "
+            + OAUTH.replace("https://", "https://u:secret@")
+            + "}}",
+            "2: E044 'kafka.security.oauth.token_url': has a user, a query or a fragment; write it like https://login.example.com/token",
+        ),
+        (
+            "{security: {protocol: sasl_ssl, mechanism: gssapi, username: u, password: p}}",
+            "2: E013 'kafka.security.mechanism', not 'gssapi': must be 'plain', 'scram-sha-256', 'scram-sha-512' or 'oauthbearer'",
         ),
         (
             "{security: {protocol: 5}}",
