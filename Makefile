@@ -49,9 +49,10 @@ bench: setup ## throughput, latency and CPU beside a bare loop
 	@$(UV) sync --frozen --quiet --group bench
 	$(RUN) python benchmarks/run.py $(ARGS)
 
-docs: setup ## regenerate the reference pages
+docs: setup ## regenerate the reference pages and build the site into build/site
 	$(RUN) python -m headrace.spec.reference > docs/reference/pipeline.md
 	$(RUN) python -m headrace.cli.reference docs/reference
+	$(RUN) zensical build --clean --strict
 
 clean: ## remove environments and caches
-	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .uv .cache build .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
