@@ -7,10 +7,12 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from tests.docs.snippets import ROOT, SITE, pages
+from tools import ratios
 
 CONFIG = ROOT / "zensical.toml"
 
@@ -53,3 +55,19 @@ def test_every_link_inside_the_repository_leads_somewhere(page: Path):
     gone = [name for name in names if "://" not in name and not (page.parent / name).exists()]
 
     assert gone == []
+
+
+def test_the_chart_shows_the_figures_of_the_benchmarks():
+    found = list(ratios.ratios(ratios.FIGURES.read_text()))
+
+    assert len(found) >= 4
+    assert ratios.PICTURE.read_text() == ratios.drawn(found), "run `make pictures`"
+
+
+@pytest.mark.parametrize("picture", sorted(SITE.glob("assets/*.svg")), ids=lambda path: path.name)
+def test_pictures_are_whole_and_ask_nobody_for_anything(picture: Path):
+    text = picture.read_text()
+
+    ET.fromstring(text)
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert str(ROOT) not in text
