@@ -17,7 +17,6 @@ from headrace.spec.loader import check_text
 from headrace.spec.variables import _VARIABLE
 from tests.docs.snippets import ROOT, Snippet, every_snippet, pages
 
-
 WHOLE = """\
 pipeline: tweets
 models:
