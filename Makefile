@@ -24,7 +24,7 @@ setup: .venv/.stamp ## build the environment (uv, then everything in uv.lock)
 	@$(UV) sync --frozen --quiet --python $(PYTHON)
 	@touch $@
 
-demo: setup ## translate 1,000 tweets on an embedded Kafka, exactly once
+demo: setup ## translate 1,000 tweets, exactly once, and again while workers are killed
 	@$(RUN) python examples/tweets/demo.py
 
 test: setup ## every test, on a real Kafka and a real model server
