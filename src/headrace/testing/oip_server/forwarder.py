@@ -5,6 +5,7 @@ import contextlib
 from dataclasses import dataclass, field
 
 _CHUNK_BYTES = 1 << 16
+_TURNS = 5
 
 
 @dataclass(slots=True)
@@ -34,6 +35,9 @@ class Forwarder:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+            # asyncio tells of a connection it has accepted a few turns of its loop later.
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
         self.cut()
         if self._tasks:
             await asyncio.wait(self._tasks)
@@ -46,10 +50,13 @@ class Forwarder:
     async def _forward(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target_port: int
     ) -> None:
-        onward, back = await asyncio.open_connection("127.0.0.1", target_port)
-        ends = {writer, back}
-        self._writers |= ends
+        # Known from the start: it may be cut before there is a way onward.
+        ends = {writer}
+        self._writers.add(writer)
         try:
+            onward, back = await asyncio.open_connection("127.0.0.1", target_port)
+            ends.add(back)
+            self._writers.add(back)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_copy(reader, back), name="forward")
                 tasks.create_task(_copy(onward, writer), name="backward")
