@@ -51,6 +51,7 @@ bench: setup ## throughput, latency and CPU beside a bare loop
 
 docs: setup ## regenerate the reference pages and build the site into build/site
 	$(RUN) python -m headrace.spec.reference > docs/reference/pipeline.md
+	$(RUN) python -m headrace.spec.reference --cases > docs/reference/test-file.md
 	$(RUN) python -m headrace.cli.reference docs/reference
 	$(RUN) zensical build --clean --strict
 

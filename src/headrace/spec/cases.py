@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema, model_va
 from headrace.spec.connections import Spec
 from headrace.spec.values import Text, Whole, refuse
 
-PAUSING = frozenset({401, 403, 404, 429, 502, 503})
+PAUSING = frozenset({401, 403, 404, 429, 503})
 """Statuses that say nothing about a record: a worker pauses the step and asks again."""
 
 ONLY = ""
@@ -55,8 +55,8 @@ class RefusalSpec(Spec):
     """How a scripted model refuses a call."""
 
     status: Annotated[int, Field(ge=400, le=599), Whole]
-    """HTTP status: 4xx is the records' fault and 5xx the server's, save that 401, 403, 404, 429,
-    502 and 503 pause the step and 408 and 504 are timeouts."""
+    """HTTP status: 4xx is the records' fault and 5xx the server's, save that 401, 403, 404, 429
+    and 503 pause the step and 408 and 504 are timeouts."""
     message: str = "refused by the test"
     """What the server says."""
 
@@ -79,10 +79,10 @@ class RuleSpec(Spec):
     def _fits(self) -> Self:
         if (self.error is None) == (not self.answer and not self.echo):
             hint = "write either `answer` or `echo`, for every output tensor, or `error`"
-            raise refuse("E074", "decides nothing", hint)
+            raise refuse("E074", "a rule decides nothing", hint)
         if self.error is not None and self.error.status in PAUSING and self.times is None:
             hint = "say how many calls it lasts: `times: 2`"
-            text = f"status {self.error.status} pauses the step for ever"
+            text = f"a rule pauses the step for ever with status {self.error.status}"
             raise refuse("E074", text, hint)
         return self
 
@@ -112,7 +112,7 @@ class CaseSpec(Spec):
     """Records to read: a list, or one by source topic. A mapping is a document, a text the bytes
     of a value as they are, null a record without a value."""
     models: dict[Text, Script] = Field(default_factory=dict)
-    """Scripted models, asked before those of the file."""
+    """Scripted models as for the file, asked before those."""
     expect: Outputs = Field(default_factory=dict)
     """Documents written, in the order of the input: a list, or one by sink topic. They may have
     further fields; null is a record without a value."""
@@ -130,7 +130,7 @@ class CasesSpec(Spec):
     whole: ClassVar[str] = "the file"
 
     models: dict[Text, Script] = Field(default_factory=dict)
-    """Scripted models for all cases: the name of a model or of a step, and its rules."""
+    """Scripted models for all cases: a model's or a step's name, and a rule or a list of them."""
     cases: tuple[CaseSpec, ...] = Field(min_length=1)
     """The cases."""
 

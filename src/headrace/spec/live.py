@@ -1,6 +1,6 @@
 """What is wrong between a pipeline and the models and the cluster that are there."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from headrace.core.topics import NeededTopic, TopicKind, needed_topics
@@ -164,14 +164,12 @@ def _check_metadata_bytes(cluster: LiveCluster, report: Report) -> None:
 def _path(topic: NeededTopic, topology: Topology) -> Path:
     if topic.kind is TopicKind.SINK:
         return ("sinks", topic.name)
-    return ("steps", next(_steps_of(topic, topology)))
-
-
-def _steps_of(topic: NeededTopic, topology: Topology) -> Iterator[str]:
-    for stage in topology.stages:
-        sources = [source.topic for source in stage.sources]
-        if {topic.name, topic.like}.intersection(sources):
-            yield stage.step.name
+    readers = {
+        source.topic: stage.step.name
+        for stage in reversed(topology.stages)
+        for source in stage.sources
+    }
+    return ("steps", readers[topic.like or topic.name])
 
 
 def _bytes(topic: LiveTopic) -> int:

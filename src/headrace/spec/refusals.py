@@ -37,6 +37,7 @@ _EXPECTED = {
 _SECRET_PLACES = frozenset(
     {"token", "client_secret", "headers", "password", "key_password", "properties"}
 )
+_SAYS_IT_ALL = frozenset({"E020", "E040", "E041", "E074"})
 _INSTEAD_OF_MODEL = frozenset({"function", "split", "gather"})
 
 
@@ -118,7 +119,7 @@ def _bad_value(detail: ErrorDetails, path: Path, report: Report, root: type[Spec
     ctx = detail.get("ctx", {})
     what = describe(path, root)
     if detail["type"] == "headrace":
-        place = "" if ctx["code"] in {"E020", "E040", "E041"} else f"{what}: "
+        place = "" if ctx["code"] in _SAYS_IT_ALL else f"{what}: "
         report.add(ctx["code"], path, place + ctx["message"], ctx["hint"])
         return
     got = "" if _SECRET_PLACES & set(path) else _show(detail["input"])

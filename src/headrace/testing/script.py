@@ -26,7 +26,6 @@ _KINDS: dict[int, type[InferenceError]] = {
     404: AccessRefusedError,
     408: InferenceTimeoutError,
     429: InferenceUnavailableError,
-    502: InferenceUnavailableError,
     503: InferenceUnavailableError,
     504: InferenceTimeoutError,
 }
