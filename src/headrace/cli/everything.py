@@ -17,6 +17,7 @@ from headrace.cli import topic_plan
 from headrace.cli.exits import Exit
 from headrace.cli.feeding import Feed, Inputs
 from headrace.cli.progress import Progress
+from headrace.cli.serving import start_server, started_urls
 from headrace.cli.settings import (
     ANSWER_WITHIN_S,
     EMBEDDED,
@@ -30,7 +31,6 @@ from headrace.cli.settings import (
 from headrace.errors import BrokerUnavailableError
 from headrace.kafka.tally import Summary, Tally
 from headrace.local.kafka import EmbeddedKafka, join_or_start
-from headrace.local.model_server import ModelServer
 from headrace.local.supervisor import (
     Command,
     Restartable,
@@ -81,7 +81,7 @@ def bring_up(loaded: Loaded, wishes: Wishes) -> int:
 
 class _Everything:
     def __init__(self, loaded: Loaded, wishes: Wishes, progress: Progress) -> None:
-        self._spec = loaded.spec
+        self._loaded = loaded
         self._topology = loaded.topology
         self._wishes = wishes
         self._progress = progress
@@ -120,10 +120,11 @@ class _Everything:
     async def _run(self) -> None:
         # Parts end in the reverse of the order in which they were started.
         async with AsyncExitStack() as parts:
+            folder = folder_of(self._wishes.file).resolve()
             async with asyncio.TaskGroup() as starting:
                 kafka = starting.create_task(self._start_kafka(parts))
                 models = [
-                    starting.create_task(self._start_model(name, serve, parts))
+                    starting.create_task(start_server(name, serve, folder, parts, self._progress))
                     for name, serve in self._topology.serves.items()
                 ]
             address, broker = kafka.result()
@@ -142,7 +143,7 @@ class _Everything:
                     keepers.create_task(keep_running(service, report=self._say))
                     for service in services
                 ]
-                await self._work(tally, self._urls(servers))
+                await self._work(tally, started_urls(self._loaded, servers))
                 for keeper in keeping:
                     keeper.cancel()
 
@@ -157,29 +158,6 @@ class _Everything:
             parts.push_async_callback(asyncio.to_thread, broker.stop)
         self._say(f"Kafka {'started' if broker else 'found'} at {address}")
         return address, broker
-
-    async def _start_model(
-        self, name: str, serve: str, parts: AsyncExitStack
-    ) -> tuple[str, ModelServer]:
-        folder = folder_of(self._wishes.file).resolve()
-        with self._progress.step(f"model server {name}") as tell:
-            server = ModelServer(serve, directory=folder, progress=tell)
-            # Before the start: stopping is also what makes a start under way give up.
-            parts.push_async_callback(asyncio.to_thread, server.stop)
-            await asyncio.to_thread(server.start)
-        self._say(f"model server {name} is ready")
-        return name, server
-
-    def _urls(self, servers: Mapping[str, ModelServer]) -> dict[str, str]:
-        """Return the URL of every model that a started server has, by the model's name."""
-        urls = {}
-        for stage in self._topology.stages:
-            model = stage.step.model
-            server = servers.get(self._spec.models[model.name].server or model.name)
-            if server is not None:
-                scheme = model.urls[0].partition("://")[0].removesuffix("s")
-                urls[model.name] = server.url(scheme)
-        return urls
 
     async def _work(self, tally: Tally, urls: Mapping[str, str]) -> None:
         """Run the workers until there is nothing left to do, then drain and count."""

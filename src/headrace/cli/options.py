@@ -46,6 +46,12 @@ bootstrap_option = option(
     help="Kafka's address instead of the file's; `embedded` for the broker of `headrace up`.",
 )
 
+pipeline_option = option(
+    "--pipeline",
+    metavar="FILE",
+    help="Take Kafka's address and security from this pipeline file.",
+)
+
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON for a machine to read.")
 
 

@@ -6,7 +6,7 @@ from typing import BinaryIO
 import click
 
 from headrace.cli.exits import Exit
-from headrace.cli.options import POSITIVE, Verb, bootstrap_option, option
+from headrace.cli.options import POSITIVE, Verb, bootstrap_option, option, pipeline_option
 
 
 @click.command(cls=Verb)
@@ -20,6 +20,7 @@ from headrace.cli.options import POSITIVE, Verb, bootstrap_option, option
     metavar="FILE.csv",
     help="Lines `seconds,records_per_second`: the rate follows them, straight between two.",
 )
+@pipeline_option
 @bootstrap_option
 def send(
     topic: str,
@@ -27,6 +28,7 @@ def send(
     key_path: str | None,
     rate: float | None,
     curve: Path | None,
+    pipeline: str | None,
     bootstrap_servers: str | None,
 ) -> int:
     """Send each line of FILE (or stdin) as one record to TOPIC.
@@ -38,13 +40,13 @@ def send(
     from headrace.cli import pacing
     from headrace.cli.lines import json_lines
     from headrace.cli.progress import Progress
-    from headrace.cli.settings import await_broker, bare_connection, say
+    from headrace.cli.settings import await_broker, connection_to, say
     from headrace.kafka.lines import LineWriter
 
     if rate is not None and curve is not None:
         raise click.UsageError("--rate and --curve exclude each other")
     pace = pacing.curve(curve) if curve else pacing.steady(rate)
-    connection = bare_connection(bootstrap_servers)
+    connection = connection_to(bootstrap_servers, pipeline)
     await_broker(connection)
     with LineWriter(connection, topic) as writer:
         try:

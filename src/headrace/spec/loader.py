@@ -4,7 +4,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as File
 from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
@@ -14,7 +14,15 @@ from pydantic import ValidationError
 from headrace.errors import InvariantError, SpecError
 from headrace.spec.composer import compose
 from headrace.spec.effective import check_effective
-from headrace.spec.lint import Lines, Lint, Report, did_you_mean, has_errors, listing
+from headrace.spec.lint import (
+    Lines,
+    Lint,
+    Report,
+    did_you_mean,
+    has_errors,
+    listing,
+    rendered,
+)
 from headrace.spec.models import PipelineSpec
 from headrace.spec.refusals import report_refusals
 from headrace.spec.rules import (
@@ -37,16 +45,18 @@ class Checked:
         spec: The pipeline, None if an error was found.
         lints: Errors, warnings and notes in the order of the file.
         file: Where it was read from, as the user named it.
+        lines: Where everything stands.
     """
 
     spec: PipelineSpec | None
     lints: tuple[Lint, ...]
     file: str
+    lines: Lines = field(default_factory=Lines)
 
     @property
     def text(self) -> str:
         """Every problem, one a line."""
-        return "\n".join(lint.render(self.file) for lint in self.lints)
+        return rendered(self.lints, self.file)
 
     def unwrap(self) -> PipelineSpec:
         """Return the pipeline.
@@ -124,7 +134,7 @@ def check_data(data: Any, report: Report, file: str) -> Checked:
     if not has_errors(report.lints) and spec is not None:
         check_unused(names, report)
         check_effective(spec, report)
-    return Checked(None if has_errors(report.lints) else spec, report.lints, file)
+    return Checked(None if has_errors(report.lints) else spec, report.lints, file, report.lines)
 
 
 def _check_python(file: File, name: str, environ: Mapping[str, str]) -> Checked:
