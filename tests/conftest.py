@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-REAL = {"integration", "fault", "contract"}
+REAL = {"integration", "fault", "contract", "docs"}
 """Folders whose tests share a broker or a model server: a file of them stays in one process."""
 
-USUAL_PORT = {"test_cli.py", "test_embedded_kafka.py"}
+USUAL_PORT = {"test_cli.py", "test_embedded_kafka.py", "test_tutorial.py"}
 """Files whose brokers take port 9092: side by side, one would answer for the other."""
 
 

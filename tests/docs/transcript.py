@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.docs.snippets import Snippet
 
-WITHIN_S = 90.0
+WITHIN_S = 120.0
 INTERRUPT = "^C"
 
 
