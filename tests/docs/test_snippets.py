@@ -4,11 +4,14 @@ import contextlib
 import json
 import os
 import re
+from pathlib import Path
 
 import click
 import pytest
 import yaml
 
+from headrace.spec.case_file import check_cases
+from headrace.spec.compile import compile_pipeline
 from headrace.spec.loader import check_text
 from headrace.spec.variables import _VARIABLE
 from tests.docs.calls import alternatives, commands, parse
@@ -29,11 +32,18 @@ sinks: {tweets-es: translate}
 """The pipeline that parts of a file shown in the documentation belong to."""
 
 
+def holds_cases(snippet: Snippet) -> bool:
+    return "\ncases:" in snippet.text
+
+
 def is_pipeline(snippet: Snippet) -> bool:
-    return "apiVersion:" not in snippet.text and not snippet.title.endswith(".test.yaml")
+    return "apiVersion:" not in snippet.text and not holds_cases(snippet)
 
 
-PIPELINES = [each for each in every_snippet("yaml") if is_pipeline(each)]
+YAML = every_snippet("yaml")
+PIPELINES = [each for each in YAML if is_pipeline(each)]
+CASES = [each for each in YAML if holds_cases(each) and not each.title]
+"""Those with a title are files of a tutorial, which is played whole."""
 SHELL = every_snippet("sh", "console")
 
 
@@ -60,6 +70,15 @@ def test_yaml_is_a_pipeline_without_problems(snippet: Snippet):
 
     assert checked.spec is not None, checked.text
     assert [lint for lint in checked.lints if lint.code.startswith("W")] == [], checked.text
+
+
+@pytest.mark.parametrize("snippet", CASES, ids=str)
+def test_yaml_of_test_cases_has_no_problems(snippet: Snippet, tmp_path: Path):
+    cases = tmp_path / "cases.test.yaml"
+    cases.write_text(snippet.text)
+    topology = compile_pipeline(check_text(WHOLE, {}, "f").unwrap(), tmp_path)
+
+    assert check_cases(cases, topology, {}).text == ""
 
 
 @pytest.mark.parametrize("snippet", every_snippet("json", "jsonl"), ids=str)

@@ -173,6 +173,9 @@ def test_what_this_user_may_not_do_and_topics_that_do_not_fit_are_told(
     small = ConfigEntry("max.message.bytes", "1000", incremental_operation=AlterConfigOpType.SET)
     retry = ConfigResource(ResourceType.TOPIC, "denied.shout.retry", incremental_configs=[small])
     admin.incremental_alter_configs([retry])[retry].result(10)
+    # Acknowledged before the broker itself knows.
+    while admin.describe_configs([retry])[retry].result(10)["max.message.bytes"].value != "1000":
+        time.sleep(0.05)
     refused = [
         allowed(ResourceType.TOPIC, "denied-out", AclOperation.DESCRIBE),
         allowed(ResourceType.TOPIC, "denied-out", AclOperation.DESCRIBE_CONFIGS),
