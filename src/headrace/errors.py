@@ -21,6 +21,7 @@ HeadraceError
 │   └── RowCountError               an answer with another number of rows
 ├── BrokerError
 │   ├── BrokerUnavailableError*
+│   ├── SecurityError               kafka.security does not fit the brokers; exit 2
 │   ├── TransactionAbortedError*    nothing of it is visible; repeat it
 │   ├── TransactionIndefiniteError  its end is unknown; replace the producer, then look
 │   ├── FencedError                 another process uses the transactional id
@@ -80,7 +81,16 @@ class OversizeError(RecordError):
 
 
 class InferenceError(HeadraceError):
-    """A call to a model failed."""
+    """A call to a model failed.
+
+    Attributes:
+        status: How the call ended in the protocol's words, `INVALID_ARGUMENT` or `400`; empty where
+            the call was not made, or answered with something that cannot be used.
+    """
+
+    def __init__(self, message: str, *, status: str = "") -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class InferenceUnavailableError(InferenceError):
@@ -135,6 +145,10 @@ class BrokerUnavailableError(BrokerError):
     """No broker answers."""
 
     retryable = True
+
+
+class SecurityError(BrokerError):
+    """The brokers do not let this client in, or this client does not trust them."""
 
 
 class TransactionAbortedError(BrokerError):

@@ -442,5 +442,5 @@ def test_a_worker_without_a_broker_exits_with_3_and_says_so(without_broker):
     waiting.join()
 
     assert waiting.code == 3
-    assert waiting.seconds < 14
+    assert waiting.seconds < 25
     assert f"no broker answers at {nowhere.bootstrap} within 10 s" in nowhere.log.read_text()

@@ -100,6 +100,7 @@ async def test_one_rejected_row_is_found_in_few_calls(scene, served):
     assert "poison row: '!400 poison' (INVALID_ARGUMENT)" in header(
         letter, "headrace-error-message"
     )
+    assert header(letter, "headrace-error-status") == "INVALID_ARGUMENT"
     assert header(letter, "headrace-error-attempts") == "1"
     assert header(letter, "headrace-error-step") == "shout"
     # The lead, then the batch and both halves of what fails, four times: 16, 8, 4, 2, 1.

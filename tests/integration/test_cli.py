@@ -456,9 +456,12 @@ def test_up_brings_a_killed_kafka_back_and_loses_nothing(
     cli.environ["KAFKA_BOOTSTRAP_SERVERS"] = ""
     pipeline.write_text(re.sub('servers: "127.*"', "servers: embedded", pipeline.read_text()))
     lines = lines_of(tmp_path / "in.jsonl", [f"text {n}" for n in range(300)] + ["bad"])
-    sending = ("--input", f"{names['source']}={lines}", "--rate", "60", "--until-idle")
+    sending = ("--input", f"{names['source']}={lines}", "--rate", "40", "--until-idle")
     up = cli.start("up", pipeline, *sending)
-    until_said(up, "records done")
+    until_said(up, "(control, ")
+    tail = cli.start("tail", names["sink"], "--from-beginning")
+    assert tail.stdout is not None
+    tail.stdout.readline()
 
     os.kill(json.loads((tmp_path / "headrace" / "broker.json").read_text())["pid"], signal.SIGKILL)
     told, _ = up.communicate(timeout=90)

@@ -581,6 +581,7 @@ async def test_a_token_of_an_older_generation_is_refused_and_aborted(world_of, p
         old = first.assignments[0].token
         async with Member(world, "b") as second:
             await second.owns(1)
+            await first.owns(1)
             (kept,) = first.owned
             (moved,) = second.owned
             transaction = Transaction([world.outgoing(1, 0)], [Commit(moved, 0, "")], old)

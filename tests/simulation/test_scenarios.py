@@ -193,7 +193,7 @@ def test_dropped_records_are_not_kept_for_a_model_that_is_down() -> None:
             worker = scene.workers["w0"]
             held = sum(ledger.in_flight for ledger in worker.assignments.owned)
             assert worker.dispatcher is not None
-            assert len(worker._batcher) + _rows(worker) <= held + 1
+            assert len(worker.dispatcher._batcher) + _rows(worker) <= held + 1
 
     run(act(), limit_s=600)
 
@@ -302,14 +302,14 @@ def test_a_paused_partition_is_resumed_though_another_was_added_meanwhile() -> N
         held.epoch = worker.assignments.epoch = 1
         held.blocked = 10
         worker.assignments.ledgers[P0] = held
-        worker._regulate()
+        worker.back_pressure.regulate()
         assert source.paused == {P0}
 
         held.blocked = 8
         worker.assignments.epoch = 2
-        worker._regulate()
+        worker.back_pressure.regulate()
         held.blocked = 1
-        worker._regulate()
+        worker.back_pressure.regulate()
 
         assert not source.paused
 

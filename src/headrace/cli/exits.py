@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from headrace.errors import BrokerUnavailableError, ConfigError, InferenceError
+from headrace.errors import BrokerUnavailableError, ConfigError, InferenceError, SecurityError
 
 
 class Exit(IntEnum):
@@ -13,7 +13,7 @@ class Exit(IntEnum):
     FAILURE = 1
     """Something failed."""
     USAGE = 2
-    """The pipeline file or the arguments are wrong; nothing was started."""
+    """The pipeline file, its login or the arguments are wrong; nothing was started."""
     BROKER = 3
     """No Kafka broker answers."""
     MODEL = 4
@@ -27,7 +27,7 @@ def exit_for(error: BaseException) -> Exit:
     match error:
         case KeyboardInterrupt():
             return Exit.INTERRUPTED
-        case ConfigError():
+        case ConfigError() | SecurityError():
             return Exit.USAGE
         case BrokerUnavailableError():
             return Exit.BROKER

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from headrace.cli.lines import lines_of
-from headrace.cli.progress import progress
+from headrace.cli.progress import Progress
 from headrace.cli.serving import start_absent
 from headrace.cli.settings import Loaded
 from headrace.cli.work import run_fast
@@ -63,13 +63,14 @@ def conduct(trial: Trial, wait_s: float) -> Rehearsed:
         LocalError: A model server does not start.
         InferenceError: A model did not answer in time.
     """
-    return run_fast(_conduct(trial, wait_s))
+    with Progress() as progress:
+        return run_fast(_conduct(trial, wait_s, progress))
 
 
-async def _conduct(trial: Trial, wait_s: float) -> Rehearsed:
+async def _conduct(trial: Trial, wait_s: float, progress: Progress) -> Rehearsed:
     records = [(trial.topic, value) for value in trial.values]
     async with AsyncExitStack() as parts:
-        topology = await start_absent(trial.loaded, trial.folder, parts)
-        with progress("documents", len(records)) as tell:
-            watch = Watch(_LOOK_EVERY_S, wait_s, tell)
+        topology = await start_absent(trial.loaded, trial.folder, parts, progress)
+        with progress.count("documents done") as tell:
+            watch = Watch(_LOOK_EVERY_S, wait_s, lambda done: tell(done, len(records)))
             return await rehearse(topology, records, client_for, watch)

@@ -6,7 +6,7 @@ from typing import BinaryIO
 import click
 
 from headrace.cli.exits import Exit
-from headrace.cli.options import POSITIVE, Verb, bootstrap_option, option
+from headrace.cli.options import POSITIVE, Verb, bootstrap_option, option, pipeline_option
 
 
 @click.command(cls=Verb)
@@ -18,8 +18,9 @@ from headrace.cli.options import POSITIVE, Verb, bootstrap_option, option
     "--curve",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE.csv",
-    help="Lines `second,rate`: the rate follows them, straight between two lines.",
+    help="Lines `seconds,records_per_second`: the rate follows them, straight between two.",
 )
+@pipeline_option
 @bootstrap_option
 def send(
     topic: str,
@@ -27,27 +28,32 @@ def send(
     key_path: str | None,
     rate: float | None,
     curve: Path | None,
+    pipeline: str | None,
     bootstrap_servers: str | None,
 ) -> int:
     """Send each line of FILE (or stdin) as one record to TOPIC.
 
     Every line must be JSON; the first that is not ends the verb. Without --key records have no
-    key and go round the partitions.
+    key and go round the partitions. A --curve whose last rate is 0 ends the verb there; any other
+    last rate goes on.
     """
     from headrace.cli import pacing
     from headrace.cli.lines import json_lines
-    from headrace.cli.settings import await_broker, bare_connection, say
+    from headrace.cli.progress import Progress
+    from headrace.cli.settings import await_broker, connection_to, say
     from headrace.kafka.lines import LineWriter
 
     if rate is not None and curve is not None:
         raise click.UsageError("--rate and --curve exclude each other")
     pace = pacing.curve(curve) if curve else pacing.steady(rate)
-    connection = bare_connection(bootstrap_servers)
+    connection = connection_to(bootstrap_servers, pipeline)
     await_broker(connection)
     with LineWriter(connection, topic) as writer:
         try:
-            for value, key in pacing.paced(json_lines(file, key_path), pace):
-                writer.write(value, key)
+            with Progress() as progress, progress.count("records sent") as count:
+                for value, key in pacing.paced(json_lines(file, key_path), pace):
+                    writer.write(value, key)
+                    count(writer.sent, None)
         finally:
             writer.flush()
             say(f"sent {writer.sent:,} records to {topic}")

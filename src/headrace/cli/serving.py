@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from headrace.cli.settings import Loaded, say, with_model_urls
+from headrace.cli.progress import Progress
+from headrace.cli.settings import Loaded, with_model_urls
 from headrace.core.topology import ModelStep, Topology
 from headrace.local.model_server import ModelServer
 
@@ -13,23 +14,38 @@ _ANSWER_WITHIN_S = 2.0
 
 
 async def start_server(
-    name: str, serve: str, folder: Path, parts: AsyncExitStack
+    name: str, serve: str, folder: Path, parts: AsyncExitStack, progress: Progress
 ) -> tuple[str, ModelServer]:
     """Start a model server that ends with `parts`; return it with its name when it is ready.
 
     Raises:
         LocalError: It does not become ready.
     """
-    server = ModelServer(serve, directory=folder, progress=say)
-    # Before the start: stopping is also what makes a start under way give up.
-    parts.push_async_callback(asyncio.to_thread, server.stop)
-    await asyncio.to_thread(server.start)
-    say(f"model server {name} is ready")
+    with progress.step(f"model server {name}") as tell:
+        server = ModelServer(serve, directory=folder, progress=tell)
+        # Before the start: stopping is also what makes a start under way give up.
+        parts.push_async_callback(asyncio.to_thread, server.stop)
+        await asyncio.to_thread(server.start)
+    progress.say(f"model server {name} is ready")
     return name, server
 
 
-async def start_absent(loaded: Loaded, folder: Path, parts: AsyncExitStack) -> Topology:
+async def start_absent(
+    loaded: Loaded, folder: Path, parts: AsyncExitStack, progress: Progress
+) -> Topology:
     """Start the model servers that do not answer; return the pipeline with their URLs.
+
+    Raises:
+        LocalError: One does not become ready.
+    """
+    servers = await absent_servers(loaded, folder, parts, progress)
+    return with_model_urls(loaded.topology, started_urls(loaded, servers))
+
+
+async def absent_servers(
+    loaded: Loaded, folder: Path, parts: AsyncExitStack, progress: Progress
+) -> Mapping[str, ModelServer]:
+    """Start the model servers that do not answer; return them by name.
 
     Raises:
         LocalError: One does not become ready.
@@ -44,9 +60,12 @@ async def start_absent(loaded: Loaded, folder: Path, parts: AsyncExitStack) -> T
         if not is_there
     }
     started = await asyncio.gather(
-        *(start_server(name, loaded.topology.serves[name], folder, parts) for name in absent)
+        *(
+            start_server(name, loaded.topology.serves[name], folder, parts, progress)
+            for name in absent
+        )
     )
-    return with_model_urls(loaded.topology, started_urls(loaded, dict(started)))
+    return dict(started)
 
 
 def started_urls(loaded: Loaded, servers: Mapping[str, ModelServer]) -> dict[str, str]:
@@ -60,6 +79,12 @@ def started_urls(loaded: Loaded, servers: Mapping[str, ModelServer]) -> dict[str
             scheme = model.urls[0].partition("://")[0].removesuffix("s")
             urls[model.name] = server.url(scheme)
     return urls
+
+
+def all_urls(loaded: Loaded, servers: Mapping[str, ModelServer], model: str) -> tuple[str, ...]:
+    """Return the URLs, over gRPC and HTTP, that a started server has for a model."""
+    server = servers.get(_server_names(loaded)[model])
+    return () if server is None else (server.url("grpc"), server.url("http"))
 
 
 def _server_names(loaded: Loaded) -> Mapping[str, str]:

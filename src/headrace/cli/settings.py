@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +17,6 @@ EMBEDDED = "embedded"
 MODEL_URLS = "HEADRACE_MODEL_URLS"
 MEMBERSHIP = "HEADRACE_MEMBERSHIP"
 ANSWER_WITHIN_S = 10.0
-_ASK_AGAIN_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +115,19 @@ def connection_of(topology: Topology) -> Mapping[str, Any]:
     return admin_properties(topology)
 
 
-def bare_connection(bootstrap: str | None) -> Mapping[str, Any]:
-    """Return what a client needs to reach a Kafka without security, the embedded one by default.
+def connection_to(bootstrap: str | None, file: str | None) -> Mapping[str, Any]:
+    """Return what a client needs to reach a Kafka, the embedded one by default.
+
+    Args:
+        bootstrap: The address; default: the pipeline's.
+        file: The pipeline whose Kafka it is, security included; None for one without security.
 
     Raises:
-        BrokerUnavailableError: None is named, and no embedded broker runs.
+        SpecError: The pipeline has errors.
+        BrokerUnavailableError: No embedded broker runs, and none is named.
     """
+    if file:
+        return connection_of(load_topology(file, bootstrap))
     address = resolved(bootstrap or EMBEDDED)
     return connection_of(Topology("headrace", "", (), bootstrap_servers=address))
 
@@ -132,23 +137,11 @@ def await_broker(connection: Mapping[str, Any], within_s: float = ANSWER_WITHIN_
 
     Raises:
         BrokerUnavailableError: None did in time.
+        SecurityError: One did, and does not let this client in, or is not to be trusted.
     """
-    from headrace.kafka.reading import partitions_of
+    from headrace.kafka.access import await_access
 
-    deadline = time.monotonic() + within_s
-    while True:
-        left = deadline - time.monotonic()
-        try:
-            partitions_of(connection, [], max(left, 0.1))
-        except BrokerUnavailableError as error:
-            if time.monotonic() + _ASK_AGAIN_S < deadline:
-                time.sleep(_ASK_AGAIN_S)
-                continue
-            raise BrokerUnavailableError(
-                f"no broker answers at {connection['bootstrap.servers']} within {within_s:g} s; "
-                "is it running, and is the address right (--bootstrap-servers)?"
-            ) from error
-        return
+    await_access(connection, within_s)
 
 
 def stage_named(topology: Topology, name: str) -> Stage:

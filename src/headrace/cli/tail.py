@@ -5,7 +5,7 @@ import sys
 import click
 
 from headrace.cli.exits import Exit
-from headrace.cli.options import Verb, bootstrap_option, json_option, option
+from headrace.cli.options import Verb, bootstrap_option, json_option, option, pipeline_option
 
 
 @click.command(cls=Verb)
@@ -13,12 +13,14 @@ from headrace.cli.options import Verb, bootstrap_option, json_option, option
 @option("--from-beginning", is_flag=True, help="Show what the topic holds already, too.")
 @option("--until-idle", is_flag=True, help="End when everything that was there is shown.")
 @json_option
+@pipeline_option
 @bootstrap_option
 def tail(
     topic: str,
     from_beginning: bool,
     until_idle: bool,
     as_json: bool,
+    pipeline: str | None,
     bootstrap_servers: str | None,
 ) -> int:
     """Print each committed record of TOPIC: its value, one a line.
@@ -26,11 +28,11 @@ def tail(
     With --json a line is an object with topic, partition, offset, timestamp, key, headers and
     value. Ctrl-C ends it.
     """
-    from headrace.cli.settings import await_broker, bare_connection
+    from headrace.cli.settings import await_broker, connection_to
     from headrace.cli.shapes import as_object, value_line
     from headrace.kafka.reading import CommittedReader, existing_partitions, log_bounds
 
-    connection = bare_connection(bootstrap_servers)
+    connection = connection_to(bootstrap_servers, pipeline)
     await_broker(connection)
     partitions = existing_partitions(connection, topic)
     bounds = log_bounds(connection, partitions)

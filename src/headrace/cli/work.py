@@ -5,33 +5,13 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from headrace.cli.exits import Exit
 from headrace.cli.settings import await_broker, connection_of
-from headrace.core.topology import Topology
+from headrace.core.topology import Plan
 
 _Answer = TypeVar("_Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a worker process runs.
-
-    Attributes:
-        topology: The pipeline.
-        slot: The worker's name in the fleet.
-        stages: Stages to run, empty for all.
-        status_port: Port of the status endpoint, None for any.
-        ignore_metadata: Whether unreadable commits are no reason to stop.
-    """
-
-    topology: Topology
-    slot: str
-    stages: tuple[str, ...] = ()
-    status_port: int | None = None
-    ignore_metadata: bool = False
 
 
 def work(plan: Plan) -> None:
@@ -67,15 +47,7 @@ class _Work:
             return
         from headrace import wiring
 
-        plan = self._plan
-        await wiring.run(
-            plan.topology,
-            slot=plan.slot,
-            stages=plan.stages,
-            status_port=plan.status_port,
-            stop=self._stop,
-            ignore_metadata=plan.ignore_metadata,
-        )
+        await wiring.run(self._plan, self._stop)
 
     async def _is_kafka_ready(self) -> bool:
         """Wait for a broker, a bounded time; False if a signal came first."""

@@ -232,7 +232,7 @@ def _check_input(
         problems.append(f"{name} is {tensor.datatype}, the pipeline says {wanted.datatype}")
     if tensor.datatype not in DATATYPES and not wanted.datatype:
         problems.append(f"{name} is {tensor.datatype}, which the protocol does not have")
-    if wanted.shape is not None and not _agree(wanted.shape, tensor.shape[1:]):
+    if wanted.shape is not None and not agree(wanted.shape, tensor.shape[1:]):
         problems.append(
             f"a row of {name} has the shape {list(tensor.shape[1:])}, the pipeline says "
             f"{list(wanted.shape)}"
@@ -240,7 +240,8 @@ def _check_input(
     return problems
 
 
-def _agree(ours: Sequence[int], theirs: Sequence[int]) -> bool:
+def agree(ours: Sequence[int], theirs: Sequence[int]) -> bool:
+    """Whether two shapes may be the same; negative dimensions vary."""
     return len(ours) == len(theirs) and all(
         one == other or one < 0 or other < 0 for one, other in zip(ours, theirs, strict=True)
     )

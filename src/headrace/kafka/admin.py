@@ -1,9 +1,10 @@
-"""What Kafka knows about a consumer group, and the administration of topics."""
+"""What Kafka knows about a stage's consumer group: its offsets, its members, the logs it reads."""
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from confluent_kafka import (
@@ -32,10 +33,28 @@ _AGAIN_WITHIN_S = 3.5
 _AGAIN_AFTER_S = 0.1
 _FENCE_WITHIN_S = 20.0
 _COORDINATOR_WITHIN_S = 3.0
+_NEW_COORDINATOR_WITHIN_S = 20.0
 _THREADS = 4
 
 _Answer = TypeVar("_Answer")
 _Spec: Any = _UntypedSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a stage's group.
+
+    Attributes:
+        client_id: What it calls itself.
+        slot: The worker's name in the fleet, None if it is no worker of this stage.
+        address: `host:port` of a worker's status endpoint.
+        partitions: How many partitions it owns.
+    """
+
+    client_id: str
+    slot: str | None
+    address: str
+    partitions: int
 
 
 class KafkaGroup:
@@ -53,6 +72,22 @@ class KafkaGroup:
         self._admin: AdminClient | None = None
         self._seeker: Consumer | None = None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="headrace-admin")
+
+    async def await_coordinator(self) -> None:
+        """Return when the broker that looks after the group answers.
+
+        A cluster that never had a group first makes the topic in which groups are kept: that
+        takes longer than any other answer.
+
+        Raises:
+            BrokerUnavailableError: It did not answer within 20 s.
+            BrokerError: Kafka refuses.
+        """
+        await self._call(
+            f"finding the coordinator of {self._stage.group}",
+            lambda: self._find_coordinator(TopicPartition(self._stage.retry_topic, 0)),
+            _NEW_COORDINATOR_WITHIN_S,
+        )
 
     async def committed(
         self, partitions: Sequence[TopicPartition], *, stable: bool = True
@@ -99,6 +134,15 @@ class KafkaGroup:
             )
         return await self._call("finding where to start", lambda: self._start_offsets(partitions))
 
+    async def members(self) -> Sequence[Member]:
+        """Return the group's live members, by client id.
+
+        Raises:
+            BrokerUnavailableError: No broker answers.
+            BrokerError: Kafka refuses.
+        """
+        return await self._call(f"describing {self._stage.group}", self._members)
+
     async def slots(self) -> frozenset[str]:
         """Return the slots of the group's live members, read from their client ids.
 
@@ -106,7 +150,7 @@ class KafkaGroup:
             BrokerUnavailableError: No broker answers.
             BrokerError: Kafka refuses.
         """
-        return await self._call(f"describing {self._stage.group}", self._slots)
+        return frozenset(each.slot for each in await self.members() if each.slot is not None)
 
     async def fence(self, slot: str) -> None:
         """End whatever transaction a dead slot of this stage left open.
@@ -122,7 +166,9 @@ class KafkaGroup:
         self._threads.shutdown(wait=False)
         self._admin = self._seeker = None
 
-    async def _call(self, doing: str, call: Callable[[], _Answer]) -> _Answer:
+    async def _call(
+        self, doing: str, call: Callable[[], _Answer], within_s: float = _AGAIN_WITHIN_S
+    ) -> _Answer:
         def translating() -> _Answer:
             try:
                 return call()
@@ -136,7 +182,7 @@ class KafkaGroup:
 
         def patiently() -> _Answer:
             # A coordinator that is only just being found, or a client that lost the request.
-            deadline = time.monotonic() + _AGAIN_WITHIN_S
+            deadline = time.monotonic() + within_s
             while True:
                 try:
                     return translating()
@@ -214,24 +260,28 @@ class KafkaGroup:
             )
         self._seeker.committed([ClientPartition(*partition)], timeout=_COORDINATOR_WITHIN_S)
 
-    def _members(self) -> Sequence[Any]:
+    def _members(self) -> Sequence[Member]:
         (answer,) = (
             self._client()
             .describe_consumer_groups([self._stage.group], request_timeout=_ANSWER_WITHIN_S)
             .values()
         )
         try:
-            members: Sequence[Any] = _resolved(answer, _ANSWER_WITHIN_S).members
+            described = _resolved(answer, _ANSWER_WITHIN_S)
         except KafkaException as error:
             if kafka_error(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
                 return ()
             raise
-        return members
+        found = [self._member(each) for each in described.members]
+        return sorted(found, key=lambda member: member.client_id)
 
-    def _slots(self) -> frozenset[str]:
-        pipeline, stage = self._stage.pipeline, self._stage.name
-        slots = (slot_of(each.client_id, pipeline, stage) for each in self._members())
-        return frozenset(each for each in slots if each is not None)
+    def _member(self, described: Any) -> Member:
+        name: str = described.client_id
+        slot = slot_of(name, self._stage.pipeline, self._stage.name)
+        address = "" if slot is None else name.rpartition("/")[2]
+        assigned = described.assignment
+        owned = len(assigned.topic_partitions) if assigned else 0
+        return Member(name, slot, address, owned)
 
     def _fence(self, slot: str) -> None:
         transactional_id = self._stage.transactional_id(slot)

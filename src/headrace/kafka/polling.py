@@ -11,6 +11,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaExcepti
 from confluent_kafka import TopicPartition as ClientPartition
 
 from headrace.core.records import Record, TopicPartition
+from headrace.kafka.access import made
 from headrace.kafka.handover import Handover
 from headrace.kafka.membership import group_token
 from headrace.kafka.rebalances import Positions, Rebalances
@@ -91,9 +92,12 @@ class Poller:
         Raises:
             BrokerUnavailableError: No broker answers.
             BrokerError: Kafka does not let this client in.
+            ConfigError: The Kafka client does not take its properties.
         """
         try:
-            self._consumer = Consumer({**self._properties, "error_cb": self._trouble.on_error})
+            self._consumer = made(
+                Consumer, {**self._properties, "error_cb": self._trouble.on_error}
+            )
             self._require_access()
             self._consumer.subscribe(
                 self._topics,

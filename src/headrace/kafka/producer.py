@@ -15,9 +15,10 @@ from headrace.errors import (
     TransactionAbortedError,
     TransactionIndefiniteError,
 )
+from headrace.kafka.access import Complaints, made
 from headrace.kafka.call_thread import CallThread, StuckError
 from headrace.kafka.properties import LOGGER, TRANSACTION_TIMEOUT_MS
-from headrace.kafka.translate import FENCED, MISSING, kafka_error, refuses, translated
+from headrace.kafka.translate import FENCED, MISSING, kafka_error, translated
 from headrace.ports import GroupToken, Transaction
 
 _INIT_WITHIN_S = 20.0
@@ -104,15 +105,13 @@ class KafkaSink:
     def _open(self) -> None:
         self._drop()
         name = self._properties["transactional.id"]
-        refusals: list[KafkaError] = []
-        producer = Producer({**self._properties, "error_cb": refusals.append})
+        complaints = Complaints()
+        producer = made(Producer, {**self._properties, "error_cb": complaints})
         deadline = time.monotonic() + _INIT_WITHIN_S
         try:
             _until_done(producer.init_transactions, deadline)
         except KafkaException as error:
-            # A refusal looks like silence; its reason comes with the next poll.
-            producer.poll(0)
-            reason = next((each for each in refusals if refuses(each)), kafka_error(error))
+            reason = complaints.reason(producer, error)
             raise translated(reason, f"taking over {name}") from error
         self._producer = producer
 

@@ -10,7 +10,6 @@ from headrace.core.runs import Runs
 from headrace.core.topology import Stage, Tombstones, Topology
 from headrace.kafka.admin import KafkaGroup
 from headrace.kafka.dead_letters import mark_of
-from headrace.kafka.fleet import await_coordinator
 from headrace.kafka.properties import admin_properties
 from headrace.kafka.reading import CommittedReader, log_bounds, partitions_of
 
@@ -85,7 +84,7 @@ class Tally:
             BrokerError: Kafka refuses, or no broker answers.
         """
         for stage in self._topology.stages:
-            await asyncio.to_thread(await_coordinator, self._topology, stage)
+            await self._groups[stage.name].await_coordinator()
             topics = [*(source.topic for source in stage.sources), stage.retry_topic]
             self._inputs[stage.name] = await self._partitions(topics)
             self._finished[stage.name] = await self._finished_now(stage)

@@ -17,6 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from headrace.errors import BrokerError, BrokerUnavailableError
+from headrace.kafka.access import Complaints, made
 from headrace.kafka.translate import MISSING, kafka_error, translated
 
 _ANSWER_WITHIN_S = 15.0
@@ -52,6 +53,7 @@ class TopicAdmin:
 
     def __init__(self, properties: Mapping[str, Any]) -> None:
         self._properties = dict(properties)
+        self._complaints = Complaints()
         self._admin: AdminClient | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="headrace-topics")
 
@@ -123,13 +125,14 @@ class TopicAdmin:
             try:
                 return call()
             except KafkaException as error:
-                raise translated(error, doing) from error
+                reason = self._complaints.reason(self._client(), error)
+                raise translated(reason, doing) from error
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, translating)
 
     def _client(self) -> AdminClient:
         if self._admin is None:
-            self._admin = AdminClient(self._properties)
+            self._admin = made(AdminClient, {**self._properties, "error_cb": self._complaints})
         return self._admin
 
     def _existing(self, names: Collection[str] | None) -> dict[str, int]:

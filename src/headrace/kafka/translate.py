@@ -2,6 +2,8 @@
 
 # ruff: noqa: SLF001  (the client marks the codes of its own errors with an underscore)
 
+import re
+
 from confluent_kafka import KafkaError, KafkaException
 
 from headrace.errors import (
@@ -9,6 +11,7 @@ from headrace.errors import (
     BrokerUnavailableError,
     FencedError,
     OffsetOutOfRangeError,
+    SecurityError,
     UnstableOffsetsError,
 )
 
@@ -45,13 +48,17 @@ UNREACHABLE = frozenset(
 FENCED = frozenset(
     {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
 )
-ACCESS = {
-    KafkaError._AUTHENTICATION: "check the credentials in kafka.security",
+LOGIN = {
+    KafkaError._AUTHENTICATION: "check the mechanism and the login in kafka.security",
     KafkaError.SASL_AUTHENTICATION_FAILED: "check user name and password in kafka.security",
     KafkaError.UNSUPPORTED_SASL_MECHANISM: "check the mechanism in kafka.security",
     KafkaError.ILLEGAL_SASL_STATE: "check the protocol in kafka.security: the port may not be SASL",
-    KafkaError._SSL: "check the certificates in kafka.security, and that the port speaks TLS",
+    KafkaError._SSL: "check kafka.security.tls.ca, and that the brokers' certificates are valid",
     KafkaError.SECURITY_DISABLED: "the brokers have no security: remove kafka.security",
+}
+"""What to change when a client is not let in, or does not trust the brokers."""
+
+RIGHTS = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to read, write and describe the topic",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to read the consumer group",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "allow this user the operation on the cluster",
@@ -59,7 +66,13 @@ ACCESS = {
         "allow this user to write and describe the transactional id"
     ),
 }
-"""What to check when Kafka refuses a client."""
+"""What to allow when a client is let in, but may not do something."""
+
+# With TLS 1.3 a server looks at the client's certificate only after the handshake, so that its
+# refusal comes as a broken connection; the alert in its text is what tells it from one.
+_ALERT = re.compile(r"tls\S* alert .*(certificate|unknown ca|handshake failure)", re.IGNORECASE)
+_CERTIFICATE = "check kafka.security.tls.cert and key: the broker does not accept this certificate"
+_NOT_ACQUIRED = "Failed to acquire SASL OAUTHBEARER token"
 
 OUT_OF_RANGE = frozenset({KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET})
 MISSING = frozenset(
@@ -90,8 +103,8 @@ def translated(error: KafkaError | KafkaException, doing: str) -> BrokerError:
     said = f"{cause.name()}: {cause.str()}"
     if code in FENCED:
         return FencedError(f"another producer took over while {doing} ({said})")
-    if code in ACCESS:
-        return BrokerError(f"Kafka refused this client while {doing}: {ACCESS[code]} ({said})")
+    if kept_out := _kept_out(cause, doing, said):
+        return kept_out
     if code in OUT_OF_RANGE:
         return OffsetOutOfRangeError(f"offset out of range while {doing} ({said})")
     if code == KafkaError.UNSTABLE_OFFSET_COMMIT:
@@ -103,4 +116,29 @@ def translated(error: KafkaError | KafkaException, doing: str) -> BrokerError:
 
 def refuses(error: KafkaError) -> bool:
     """Whether the error means that this client is not let in; waiting will not help."""
-    return error.code() in ACCESS
+    return bool(_advice(error)) or error.code() in RIGHTS
+
+
+def is_about_tokens(error: KafkaError) -> bool:
+    """Whether a token endpoint did not give a token; the client asks again by itself."""
+    return error.code() == KafkaError._AUTHENTICATION and _NOT_ACQUIRED in error.str()
+
+
+def _kept_out(error: KafkaError, doing: str, said: str) -> BrokerError | None:
+    if is_about_tokens(error):
+        return BrokerUnavailableError(
+            f"no token for Kafka while {doing}: check kafka.security.oauth ({said})"
+        )
+    if advice := _advice(error):
+        return SecurityError(f"Kafka keeps this client out while {doing}: {advice} ({said})")
+    if right := RIGHTS.get(error.code()):
+        return BrokerError(f"Kafka refused this client while {doing}: {right} ({said})")
+    return None
+
+
+def _advice(error: KafkaError) -> str:
+    if is_about_tokens(error):
+        return ""
+    if _ALERT.search(error.str()):
+        return _CERTIFICATE
+    return LOGIN.get(error.code(), "")

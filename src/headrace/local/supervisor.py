@@ -228,6 +228,11 @@ class Restartable(Protocol):
     """A child with a life of its own: the embedded Kafka, a model server."""
 
     @property
+    def name(self) -> str:
+        """What to call it in words for a person."""
+        ...
+
+    @property
     def is_running(self) -> bool:
         """Whether its process lives."""
         ...
@@ -254,7 +259,7 @@ async def keep_running(
         await sleep(0.2 + policy.delay_s(failures))
         if service.is_running:
             continue
-        report("a child has died; starting it again")
+        report(f"{service.name} has died; starting it again")
         try:
             await asyncio.to_thread(service.restart)
             failures = 0

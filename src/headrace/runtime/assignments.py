@@ -210,9 +210,7 @@ class Assignments:
         committed = await self._group.committed(partitions)
         stable = {p: c for p in partitions if (c := committed.get(p)) is not None}
         bounds = await self._group.bounds(list(stable))
-        starts = await self._group.start_offsets(
-            [p for p, c in stable.items() if c.offset is None and not self._may_adopt(p, c)]
-        )
+        starts = await self._group.start_offsets([p for p, c in stable.items() if c.offset is None])
         begun = {
             p: self._begin(p, c, bounds[p], starts.get(p))
             for p, c in stable.items()
@@ -220,10 +218,6 @@ class Assignments:
         }
         self._on_change()
         return begun
-
-    def _may_adopt(self, partition: TopicPartition, committed: Committed) -> bool:
-        ledger = self._parked.get(partition)
-        return ledger is not None and not ledger.is_dropped and ledger.base == committed.offset
 
     def _begin(
         self, partition: TopicPartition, committed: Committed, bounds: Bounds, start: int | None

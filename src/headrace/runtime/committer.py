@@ -32,7 +32,10 @@ FENCED_AGAIN_S = 60.0
 """Fenced twice within this time: two processes use one slot."""
 
 RETRY_S = 0.05
-"""Pause after an aborted transaction, and between attempts to reach a broker."""
+"""Pause after an aborted transaction, and between two looks at offsets that are not stable."""
+
+UNREACHABLE_S = 0.5
+"""Pause between attempts to reach a broker."""
 
 log = logging.getLogger("headrace.committer")
 
@@ -97,6 +100,21 @@ class Committer:
         self._idle_since: float | None = None
         self._pace = writer.pace
         self._is_busy = is_busy
+
+    async def open(self) -> None:
+        """Take over the slot's transactional id; waits for a broker that is not there.
+
+        Raises:
+            BrokerError: Kafka refuses.
+        """
+        while True:
+            try:
+                await self._sink.open()
+            except BrokerUnavailableError as error:
+                log.warning("no broker answers: %s", error, extra={"event": "broker_unreachable"})
+                await asyncio.sleep(UNREACHABLE_S)
+            else:
+                return
 
     def wake(self) -> None:
         """Something was released."""
@@ -247,7 +265,7 @@ class Committer:
             self._fenced_at = now
         log.warning("replacing the producer: %s", error, extra={"event": "producer_replaced"})
         before = sum(ledger.in_flight for ledger in drafted)
-        await self._reopen()
+        await self.open()
         for ledger in drafted:
             ledger.is_committing = False
         while pending := [ledger for ledger in drafted if ledger.is_owned and ledger.has_draft]:
@@ -255,16 +273,6 @@ class Committer:
                 await asyncio.sleep(RETRY_S)
         self._on_durable()
         return max(1, before - sum(ledger.in_flight for ledger in drafted))
-
-    async def _reopen(self) -> None:
-        while True:
-            try:
-                await self._sink.open()
-            except BrokerUnavailableError as error:
-                log.warning("no broker answers: %s", error, extra={"event": "broker_unreachable"})
-                await asyncio.sleep(10 * RETRY_S)
-            else:
-                return
 
     async def _resolve(self, pending: Sequence[Ledger]) -> bool:
         """Settle, undo or drop ledgers by what is committed; return whether any could be."""

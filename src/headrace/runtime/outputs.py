@@ -9,7 +9,7 @@ from headrace.core.ledger import Ledger
 from headrace.core.paths import getter
 from headrace.core.records import Header, Outgoing, Output, Record
 from headrace.core.topology import Sink, Stage
-from headrace.errors import OversizeError
+from headrace.errors import InferenceError, OversizeError
 
 OVERHEAD_BYTES = 192
 """What a record costs beside its value, key and headers, generously."""
@@ -228,6 +228,7 @@ class Outputs:
         step = self._stage.step
         text = str(cause.error) or type(cause.error).__name__
         place = f"{record.partition.topic}/{record.partition.partition}/{record.offset}"
+        status = cause.error.status if isinstance(cause.error, InferenceError) else ""
         return [
             (wire.ERROR_CLASS, type(cause.error).__name__.encode()),
             (wire.ERROR_MESSAGE, text.encode(errors="replace")[: wire.MAX_ERROR_TEXT]),
@@ -235,6 +236,7 @@ class Outputs:
             (wire.ERROR_ATTEMPTS, b"%d" % cause.attempts),
             (wire.ERROR_MODEL, step.model.remote_name.encode()),
             (wire.ERROR_VERSION, cause.version.encode()),
+            *([(wire.ERROR_STATUS, status.encode())] if status else []),
             (wire.ERROR_SOURCE, place.encode()),
             (wire.ERROR_FIRST, b"%d" % cause.first_ms),
             (wire.ERROR_LAST, b"%d" % cause.last_ms),

@@ -5,7 +5,7 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -13,12 +13,10 @@ from typing import Any
 from headrace.core import wire
 from headrace.core.batching import Batcher
 from headrace.core.concurrency import AdaptiveLimit
-from headrace.core.flow import Flow, FlowLimits, Load
-from headrace.core.ledger import Ledger
+from headrace.core.flow import FlowLimits
 from headrace.core.lifecycle import Lifecycle, Phase
-from headrace.core.records import Record, TopicPartition
+from headrace.core.records import Record
 from headrace.core.topology import Stage
-from headrace.errors import BrokerUnavailableError
 from headrace.ports import (
     Fetched,
     GroupView,
@@ -28,6 +26,7 @@ from headrace.ports import (
     TransactionSink,
 )
 from headrace.runtime.assignments import Assignments
+from headrace.runtime.back_pressure import BackPressure
 from headrace.runtime.committer import Committer, Pace, Writer
 from headrace.runtime.dispatcher import Dispatcher
 from headrace.runtime.executor import Executor, Work
@@ -45,8 +44,6 @@ LIMITS = FlowLimits(
     partition_bytes=32 * 2**20,
 )
 """What a worker holds unless it is told otherwise: some 100 MB with everything around it."""
-
-_RETRY_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,26 +101,39 @@ class Worker:
         self.stage = stage
         self.stats = StageStats()
         self.lifecycle = Lifecycle()
-        self._ports = ports
-        self._settings = settings
-        self._outputs = Outputs(stage, facts, fmt.encode)
-        self._format = fmt
-        self._room = asyncio.Event()
-        self._drain = asyncio.Event()
-        step = stage.step
-        self._concurrency = AdaptiveLimit(step.model.min_in_flight, step.model.max_in_flight)
-        self._batcher: Batcher[Record] = Batcher(step.batch.max_size, step.batch.max_wait_s)
-        self._flow: Flow[TopicPartition] = Flow(settings.limits)
         self.assignments = Assignments(
             ports.group,
-            step.ordering,
+            stage.step.ordering,
             settings.slot,
             self.stats,
             ignore_metadata=settings.ignore_metadata,
             pinned=[each.topic for each in stage.sources if each.start != "earliest"],
         )
+        self.back_pressure = BackPressure(
+            ports.source, self.assignments, settings.limits, stage.retry_topic
+        )
         self.dispatcher: Dispatcher | None = None
-        self._regulated = 0
+        self._ports = ports
+        self._settings = settings
+        self._drain = asyncio.Event()
+        self._executor = Executor(
+            stage.step,
+            ports.model,
+            Outputs(stage, facts, fmt.encode),
+            fmt.decode,
+            settings.now_ms,
+            settings.rng,
+            self.stats,
+        )
+        self._committer = Committer(
+            ports.sink,
+            ports.group,
+            self.assignments,
+            Writer(settings.slot, settings.rng.getrandbits(63), settings.pace),
+            self.stats,
+            on_durable=self.back_pressure.relieve,
+            is_busy=lambda: self.dispatcher is not None and self.dispatcher.busy > 0,
+        )
 
     def drain(self) -> None:
         """Finish calls under way, commit, leave the group and return from `run`."""
@@ -154,9 +164,9 @@ class Worker:
         Raises:
             HeadraceError: The worker cannot go on; what was not committed will be read again.
         """
-        await self._open_sink()
         try:
             async with asyncio.TaskGroup() as tasks:
+                await self._committer.open()
                 await self._run_in(tasks)
         except BaseExceptionGroup as group:
             self.lifecycle.move(Phase.FAILED)
@@ -169,40 +179,8 @@ class Worker:
         self.lifecycle.move(Phase.STOPPED)
 
     async def _run_in(self, tasks: asyncio.TaskGroup) -> None:
-        executor = Executor(
-            self.stage.step,
-            self._ports.model,
-            self._outputs,
-            self._format.decode,
-            self._settings.now_ms,
-            self._settings.rng,
-            self.stats,
-        )
-        committer = Committer(
-            self._ports.sink,
-            self._ports.group,
-            self.assignments,
-            Writer(self._settings.slot, self._settings.rng.getrandbits(63), self._settings.pace),
-            self.stats,
-            on_durable=self._make_room,
-            is_busy=lambda: dispatcher.busy > 0,
-        )
-        dispatcher = self.dispatcher = Dispatcher(
-            executor,
-            self._batcher,
-            self._concurrency,
-            tasks,
-            self.stats,
-            on_progress=committer.wake,
-        )
-
-        def reassigned() -> None:
-            dispatcher.forget_dropped()
-            committer.wake()
-            self._make_room()
-
-        self.assignments.bind(self._ports.source, tasks, committer.barrier, reassigned)
-        committing = tasks.create_task(committer.run(), name="committer")
+        dispatcher = self._dispatch_in(tasks)
+        committing = tasks.create_task(self._committer.run(), name="committer")
         watching = tasks.create_task(self._watch(), name="watch-assignments")
         try:
             await self._ports.source.start(self.assignments)
@@ -217,10 +195,37 @@ class Worker:
         self.lifecycle.move(Phase.DRAINING)
         log.info("draining", extra={"event": "draining", "stage": self.stage.name})
         fetching.cancel()
+        await self._finish(dispatcher)
+        await self._ports.source.close()
+        committing.cancel()
+        watching.cancel()
+
+    def _dispatch_in(self, tasks: asyncio.TaskGroup) -> Dispatcher:
+        """Begin to dispatch, with calls and rebalances at work in a task group."""
+        step = self.stage.step
+        dispatcher = self.dispatcher = Dispatcher(
+            self._executor,
+            Batcher(step.batch.max_size, step.batch.max_wait_s),
+            AdaptiveLimit(step.model.min_in_flight, step.model.max_in_flight),
+            tasks,
+            self.stats,
+            on_progress=self._committer.wake,
+        )
+
+        def reassigned() -> None:
+            dispatcher.forget_dropped()
+            self._committer.wake()
+            self.back_pressure.relieve()
+
+        self.assignments.bind(self._ports.source, tasks, self._committer.barrier, reassigned)
+        return dispatcher
+
+    async def _finish(self, dispatcher: Dispatcher) -> None:
+        """Let calls under way end and commit their results; cut what takes too long."""
         try:
             async with asyncio.timeout(self._settings.drain_s):
                 await dispatcher.drain()
-                await committer.barrier()
+                await self._committer.barrier()
         except TimeoutError:
             log.warning(
                 "calls still under way after %.0f s; their records will be read again",
@@ -228,20 +233,6 @@ class Worker:
                 extra={"event": "drain_timed_out"},
             )
         dispatcher.cancel()
-        await self._ports.source.close()
-        committing.cancel()
-        watching.cancel()
-
-    async def _open_sink(self) -> None:
-        """Take over the slot's transactional id; waits for a broker that is not there yet."""
-        while True:
-            try:
-                await self._ports.sink.open()
-            except BrokerUnavailableError as error:
-                log.warning("no broker answers: %s", error, extra={"event": "broker_unreachable"})
-                await asyncio.sleep(1.0)
-            else:
-                return
 
     async def _watch(self) -> None:
         await self.assignments.failure
@@ -250,12 +241,10 @@ class Worker:
 
     async def _fetch(self, dispatcher: Dispatcher) -> None:
         while True:
-            while not self._has_room():
-                self._room.clear()
-                await self._room.wait()
+            await self.back_pressure.await_room()
             fetched = await self._ports.source.fetch()
             self._take(fetched, dispatcher)
-            self._regulate()
+            self.back_pressure.regulate()
 
     def _take(self, fetched: Fetched, dispatcher: Dispatcher) -> None:
         fresh: list[Record] = []
@@ -289,48 +278,6 @@ class Worker:
             else:
                 dispatcher.delay(Work([record], attempt=attempt), max(0, wait_ms) / 1e3)
         return due
-
-    # Flow control
-
-    def _has_room(self) -> bool:
-        owned = self.assignments.owned
-        return self._flow.has_room(
-            sum([ledger.in_flight - ledger.blocked for ledger in owned]),
-            sum([ledger.in_flight_bytes for ledger in owned]),
-        )
-
-    def _regulate(self) -> None:
-        """Pause partitions that alone hold too much; resume those that recovered.
-
-        A pause ends where its partition was assigned again, and only there.
-        """
-        owned = self.assignments.owned
-        if self._regulated != self.assignments.epoch:
-            self._apply(ledger for ledger in owned if ledger.epoch <= self._regulated)
-            self._regulated = self.assignments.epoch
-        self._apply(owned)
-
-    def _apply(self, ledgers: Iterable[Ledger]) -> None:
-        change = self._flow.update({ledger.partition: self._load(ledger) for ledger in ledgers})
-        if change.to_pause:
-            self._ports.source.pause(change.to_pause)
-        if change.to_resume:
-            self._ports.source.resume(change.to_resume)
-
-    def _load(self, ledger: Ledger) -> Load:
-        if ledger.partition.topic != self.stage.retry_topic:
-            return Load(ledger.blocked, ledger.in_flight_bytes, ledger.map_load)
-        # What is not due yet would fill the worker and keep the sources waiting.
-        limits, retry = self._settings.limits, self.stage.retry_topic
-        waiting = [each for each in self.assignments.owned if each.partition.topic == retry]
-        records = sum([each.in_flight for each in waiting]) / limits.worker_records
-        size = sum([each.in_flight_bytes for each in waiting]) / limits.worker_bytes
-        share = max(records, size) / _RETRY_SHARE
-        return Load(round(share * limits.partition_records), 0, ledger.map_load)
-
-    def _make_room(self) -> None:
-        self._regulate()
-        self._room.set()
 
 
 def _number(text: bytes | None) -> int:

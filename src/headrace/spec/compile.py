@@ -11,13 +11,18 @@ from pydantic import SecretStr
 
 from headrace.core import topology as core
 from headrace.core.retry import RetryPolicy
-from headrace.spec.connections import KafkaSpec, SecuritySpec, TlsSpec
+from headrace.spec.connections import KafkaSpec, OAuthSpec, SecuritySpec, TlsSpec
 from headrace.spec.effective import batch_of, retry_of, server_of
 from headrace.spec.loader import folder_of, load
 from headrace.spec.models import InputSpec, OutputSpec, PipelineSpec, SinkSpec, StepSpec
 
 # Where the pipeline runs and as whom says nothing about what it computes.
-_NOT_HASHED = frozenset({"urls", "token", "headers", "authority", "tls", "fingerprint"})
+_NOT_HASHED = frozenset(
+    {
+        *("urls", "profile", "authority", "tls", "fingerprint"),
+        *("token", "token_file", "oauth", "headers"),
+    }
+)
 
 
 def compile_file(target: str | Path, environ: Mapping[str, str]) -> core.Topology:
@@ -77,8 +82,8 @@ def kafka_properties(kafka: KafkaSpec, folder: Path) -> dict[str, str | int | bo
 
 
 def _security(security: SecuritySpec, folder: Path) -> dict[str, str | int | bool]:
-    tls = security.tls
-    properties = {
+    tls, oauth = security.tls, security.oauth
+    properties: dict[str, str | int | bool | None] = {
         "security.protocol": security.protocol,
         "sasl.mechanism": security.mechanism and security.mechanism.upper(),
         "sasl.username": security.username,
@@ -88,6 +93,15 @@ def _security(security: SecuritySpec, folder: Path) -> dict[str, str | int | boo
         "ssl.key.location": tls.key and _file(tls.key, folder),
         "ssl.key.password": _secret(tls.key_password),
     }
+    if oauth is not None:
+        properties |= {
+            "sasl.oauthbearer.method": "oidc",
+            "sasl.oauthbearer.token.endpoint.url": oauth.token_url,
+            "sasl.oauthbearer.client.id": oauth.client_id,
+            "sasl.oauthbearer.client.secret": _secret(oauth.client_secret),
+            "sasl.oauthbearer.scope": oauth.scope,
+            "https.ca.location": oauth.ca and _file(oauth.ca, folder),
+        }
     return {key: value for key, value in properties.items() if value is not None}
 
 
@@ -135,11 +149,24 @@ def _model(name: str, spec: PipelineSpec, folder: Path) -> core.Model:
         timeout_s=server.timeout.total_seconds(),
         min_in_flight=server.min_in_flight,
         max_in_flight=server.max_in_flight,
+        profile=core.Profile(server.profile),
         token=_secret(server.token) or "",
+        token_file=_file(server.token_file, folder) if server.token_file else "",
+        oauth=None if server.oauth is None else _oauth(server.oauth),
         headers={key: value.get_secret_value() for key, value in server.headers.items()},
         authority=server.authority or "",
         tls=_tls(server.tls, folder),
         parameters=server.parameters,
+    )
+
+
+def _oauth(oauth: OAuthSpec) -> core.OAuth:
+    return core.OAuth(
+        token_url=oauth.token_url,
+        client_id=oauth.client_id,
+        client_secret=oauth.client_secret.get_secret_value(),
+        scope=oauth.scope or "",
+        audience=oauth.audience or "",
     )
 
 

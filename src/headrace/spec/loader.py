@@ -33,6 +33,7 @@ from headrace.spec.rules import (
     check_what_is_built,
 )
 
+_NAMED = 5
 _TARGET = re.compile(r"(?P<file>.+\.py)(?::(?P<name>[A-Za-z_]\w*))?")
 
 
@@ -96,8 +97,10 @@ def check(target: str | File, environ: Mapping[str, str]) -> Checked:
         return _check_python(File(match["file"]), match["name"] or "pipeline", environ)
     try:
         text = File(target).read_text(encoding="utf-8")
-    except (OSError, UnicodeError, ValueError) as exc:
-        return _failed(target, f"cannot be read: {_reason(exc)}")
+    except UnicodeError:
+        return _failed(target, "is not a text in UTF-8", _instead_of(File(target)))
+    except (OSError, ValueError) as exc:
+        return _failed(target, f"cannot be read: {_reason(exc)}", _instead_of(File(target)))
     return check_text(text, environ, target)
 
 
@@ -173,6 +176,15 @@ def _failed(file: str, message: str, hint: str = "") -> Checked:
     report = Report()
     report.add("E005", (), message, hint)
     return Checked(None, report.lints, file)
+
+
+def _instead_of(file: File) -> str:
+    """Return a hint which pipeline may be meant by a file that is none."""
+    folder = file if file.is_dir() else file.parent
+    if not folder.is_dir():
+        return f"there is no folder '{folder}'"
+    known = sorted(str(each) for each in folder.glob("*.y*ml") if each != file)
+    return listing(known[:_NAMED], "`headrace init` writes one")
 
 
 def _reason(exc: BaseException) -> str:

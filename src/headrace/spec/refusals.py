@@ -34,7 +34,9 @@ _EXPECTED = {
     "tuple_type": "a list",
     "list_type": "a list",
 }
-_SECRET_PLACES = frozenset({"token", "headers", "password", "key_password", "properties"})
+_SECRET_PLACES = frozenset(
+    {"token", "client_secret", "headers", "password", "key_password", "properties"}
+)
 _SAYS_IT_ALL = frozenset({"E020", "E040", "E041", "E074"})
 _INSTEAD_OF_MODEL = frozenset({"function", "split", "gather"})
 

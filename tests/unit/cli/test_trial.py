@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from headrace.cli import progress, rehearsing
+from headrace.cli import rehearsing
 from headrace.errors import InferenceUnavailableError
 from headrace.testing import ScriptedModel
 
@@ -165,21 +165,3 @@ def test_an_expected_line_that_is_no_json_is_exit_2(cli, pipeline, lines, expect
 
     assert ended.code == 2
     assert f"line 1 of {expected} is not JSON" in ended.err
-
-
-def test_progress_is_told_now_and_then_where_there_is_no_terminal(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "TELL_EVERY_S", 0.0)
-
-    with progress.progress("documents", 2_000) as tell:
-        tell(1_500)
-
-    assert capsys.readouterr().err == "1,500 of 2,000 documents done\n"
-
-
-def test_progress_is_a_bar_on_a_terminal(capsys, monkeypatch):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-
-    with progress.progress("documents", 2) as tell:
-        tell(2)
-
-    assert "documents" in capsys.readouterr().err

@@ -10,7 +10,8 @@ from headrace.errors import (
     InferenceUnavailableError,
     InvalidInputError,
 )
-from headrace.inference.translate import MAX_MESSAGE_BYTES, Failure, translate
+from headrace.inference.messages import MAX_MESSAGE_BYTES
+from headrace.inference.translate import Failure, translate
 
 Code = grpc.StatusCode
 
@@ -130,6 +131,7 @@ def test_a_message_names_where_what_and_the_status():
     error = translate(Failure(Code.INTERNAL, "boom"), "model 'm' on h:1")
 
     assert str(error) == "model 'm' on h:1: boom (INTERNAL)"
+    assert error.status == "INTERNAL"
 
 
 def test_secrets_that_a_server_repeats_are_not_in_the_message():

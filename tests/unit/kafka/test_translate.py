@@ -8,9 +8,17 @@ from headrace.errors import (
     BrokerUnavailableError,
     FencedError,
     OffsetOutOfRangeError,
+    SecurityError,
     UnstableOffsetsError,
 )
-from headrace.kafka.translate import ACCESS, kafka_error, refuses, translated
+from headrace.kafka.translate import (
+    LOGIN,
+    RIGHTS,
+    is_about_tokens,
+    kafka_error,
+    refuses,
+    translated,
+)
 
 CASES = {
     KafkaError._ALL_BROKERS_DOWN: BrokerUnavailableError,
@@ -25,7 +33,8 @@ CASES = {
     KafkaError._AUTO_OFFSET_RESET: OffsetOutOfRangeError,
     KafkaError.UNKNOWN_TOPIC_OR_PART: BrokerError,
     KafkaError.TOPIC_AUTHORIZATION_FAILED: BrokerError,
-    KafkaError._AUTHENTICATION: BrokerError,
+    KafkaError._AUTHENTICATION: SecurityError,
+    KafkaError._SSL: SecurityError,
 }
 
 
@@ -43,12 +52,30 @@ def test_the_message_says_what_was_tried_and_what_kafka_said():
     assert "POLICY_VIOLATION: too many" in str(error)
 
 
-@pytest.mark.parametrize("code", ACCESS)
-def test_a_refusal_says_what_to_check(code):
+@pytest.mark.parametrize("code", LOGIN | RIGHTS)
+def test_a_refusal_says_what_to_change(code):
     error = KafkaError(code, "no")
 
     assert refuses(error)
-    assert ACCESS[code] in str(translated(error, "connecting"))
+    assert (LOGIN | RIGHTS)[code] in str(translated(error, "connecting"))
+
+
+@pytest.mark.parametrize("alert", ["bad certificate: SSL alert number 42", "unknown ca"])
+def test_a_refused_certificate_is_told_from_a_broken_connection(alert):
+    said = f"Receive failed: error:0A000412:SSL routines::ssl/tls alert {alert} (after 2ms)"
+    error = KafkaError(KafkaError._TRANSPORT, said)
+
+    assert type(translated(error, "connecting")) is SecurityError
+    assert "kafka.security.tls.cert" in str(translated(error, "connecting"))
+
+
+def test_a_token_that_could_not_be_had_is_asked_for_again():
+    said = "Failed to acquire SASL OAUTHBEARER token: could not connect to server"
+    error = KafkaError(KafkaError._AUTHENTICATION, said)
+
+    assert is_about_tokens(error)
+    assert not refuses(error)
+    assert translated(error, "connecting").retryable
 
 
 def test_an_exception_without_the_clients_error_is_still_one():

@@ -181,6 +181,14 @@ def test_the_cause_of_a_dead_letter_stands_in_its_headers():
     }
 
 
+def test_the_status_stands_there_where_the_model_server_gave_one():
+    error = InvalidInputError("rejected", status="INVALID_ARGUMENT")
+
+    headers = headers_of(letter_of(record_of(), Cause(error, 1, 0, 0)))
+
+    assert headers["headrace-error-status"] == b"INVALID_ARGUMENT"
+
+
 def test_a_dead_letter_carries_format_identity_pipeline_and_user_headers_only():
     row = letter_of(record_of(headers=SOURCE_HEADERS))
 

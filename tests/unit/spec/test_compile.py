@@ -16,6 +16,24 @@ from headrace.core.topology import (
 )
 from headrace.spec.compile import compile_file, compile_pipeline
 
+OAUTH = """\
+pipeline: tweets
+kafka:
+  bootstrap_servers: a:9092
+  security:
+    protocol: sasl_ssl
+    mechanism: oauthbearer
+    oauth:
+      token_url: https://login.example.com/token
+      client_id: records
+      client_secret: cs
+      scope: kafka
+      ca: login.pem
+models: {m: {url: grpc://localhost:8081}}
+steps: {s: {from: in, model: m, inputs: {a: a}, outputs: {b: b}}}
+sinks: {out: s}
+"""
+
 RECORDS = """\
 pipeline: records
 kafka:
@@ -170,10 +188,26 @@ def test_kafka_security_becomes_librdkafka_properties(compiled, tmp_path):
     }
 
 
+def test_tokens_for_kafka_become_librdkafka_properties(compiled, tmp_path):
+    found = compiled(OAUTH).kafka_properties
+
+    assert found == {
+        "security.protocol": "sasl_ssl",
+        "sasl.mechanism": "OAUTHBEARER",
+        "sasl.oauthbearer.method": "oidc",
+        "sasl.oauthbearer.token.endpoint.url": "https://login.example.com/token",
+        "sasl.oauthbearer.client.id": "records",
+        "sasl.oauthbearer.client.secret": "cs",
+        "sasl.oauthbearer.scope": "kafka",
+        "https.ca.location": str(tmp_path / "login.pem"),
+    }
+
+
 def test_secrets_are_not_in_the_text_of_anything(compiled, lint):
     shown = f"{lint(RECORDS).unwrap()!r} {compiled(RECORDS)!r}"
+    shown += f"{lint(OAUTH).unwrap()!r} {compiled(OAUTH)!r}"
 
-    for secret in ("'pw'", "'kp'", "'secret'", "'risk'", "'inline'"):
+    for secret in ("'pw'", "'kp'", "'secret'", "'risk'", "'inline'", "'cs'"):
         assert secret not in shown
 
 

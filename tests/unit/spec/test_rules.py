@@ -163,6 +163,17 @@ def test_a_login_over_an_open_connection_is_a_warning(lint):
     ]
 
 
+def test_a_secret_for_an_open_token_endpoint_is_a_warning(lint):
+    oauth = "{token_url: HTTP://login/token, client_id: i, client_secret: s}"
+    security = f"{{protocol: sasl_ssl, mechanism: oauthbearer, oauth: {oauth}}}"
+
+    found = lint(f"kafka: {{security: {security}}}\n" + pipeline({"last": "t"}))
+
+    assert of("W051", found) == [
+        "f:1: W051 the client's secret is sent over http://, unencrypted; use https://"
+    ]
+
+
 @pytest.mark.parametrize(("ordering", "notes"), [("key", 1), ("partition", 0), ("none", 0)])
 def test_a_new_key_at_a_sink_is_a_note_under_key_order(lint, ordering, notes):
     text = pipeline({"last": "t"}, sinks="out: {from: last, key: user.id}")

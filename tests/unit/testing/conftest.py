@@ -1,7 +1,6 @@
 """A little cluster, and clients of it that do what a test says."""
 
 import asyncio
-import inspect
 
 import pytest
 
@@ -14,7 +13,6 @@ from headrace.testing import (
     SimulatedProcess,
     SimulatedSink,
     SimulatedSource,
-    run,
 )
 
 NO_MEMBER = GroupToken(None, -1, "")
@@ -88,13 +86,3 @@ class Cluster:
 @pytest.fixture
 def cluster():
     return Cluster()
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem):
-    """Run an asynchronous test in virtual time."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
-    names = inspect.signature(pyfuncitem.obj).parameters
-    run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
-    return True

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from headrace.errors import ConfigError
+from headrace.errors import AccessRefusedError, ConfigError, InferenceUnavailableError
+from headrace.inference.http_status import Refusal, translate
 from headrace.spec.case_file import check_cases
+from headrace.spec.cases import PAUSING
 from headrace.spec.compile import compile_pipeline
 from headrace.spec.loader import check_text
 from headrace.spec.reference import cases_markdown, markdown
@@ -120,7 +122,9 @@ def test_a_case_that_says_what_happens_passes(told, case):
         ),
         (
             "    input: [{text: poison}]",
-            ["input 1 was given up at step 'translate': InvalidInputError: too long (400)"],
+            [
+                "input 1 was given up at step 'translate': InvalidInputError: model 'translator': too long (HTTP 400)"
+            ],
         ),
         (
             "    input: [{text: echo}]\n    expect: [{}]\n    dead_letters: [{error: DecodeError}]",
@@ -147,7 +151,14 @@ def test_a_case_that_fails_says_field_by_field_how(told, case, problems):
     assert told(case) == problems
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 429, 503, 408, 500, 502, 504])
+def test_the_statuses_that_need_an_end_are_those_that_pause():
+    kinds = {status: type(translate(Refusal(status), "")) for status in range(400, 600)}
+
+    pausing = {InferenceUnavailableError, AccessRefusedError}
+    assert {status for status, kind in kinds.items() if kind in pausing} == PAUSING
+
+
+@pytest.mark.parametrize("status", [*sorted(PAUSING), 500, 502, 504])
 def test_a_model_that_fails_for_two_calls_costs_nothing(told, status):
     case = (
         f"    models: {{translate: {{error: {{status: {status}}}, times: 2}}}}\n"

@@ -1,0 +1,81 @@
+"""When a worker stops taking records, and which partitions it pauses."""
+
+import asyncio
+from collections.abc import Iterable
+
+from headrace.core.flow import Flow, FlowLimits, Load
+from headrace.core.ledger import Ledger
+from headrace.core.records import TopicPartition
+from headrace.ports import RecordSource
+from headrace.runtime.assignments import Assignments
+
+_RETRY_SHARE = 0.5
+
+
+class BackPressure:
+    """Holds a worker to its limits, by what its ledgers hold.
+
+    Args:
+        source: Where partitions are paused and resumed.
+        assignments: The ledgers.
+        limits: How much may be held.
+        retry_topic: The topic whose records wait until they are due.
+    """
+
+    def __init__(
+        self, source: RecordSource, assignments: Assignments, limits: FlowLimits, retry_topic: str
+    ) -> None:
+        self._source = source
+        self._assignments = assignments
+        self._limits = limits
+        self._retry_topic = retry_topic
+        self._flow: Flow[TopicPartition] = Flow(limits)
+        self._relieved = asyncio.Event()
+        self._regulated = 0
+
+    async def await_room(self) -> None:
+        """Return when the worker may take more."""
+        while not self._has_room():
+            self._relieved.clear()
+            await self._relieved.wait()
+
+    def regulate(self) -> None:
+        """Pause partitions that alone hold too much; resume those that recovered.
+
+        A pause ends where its partition was assigned again, and only there.
+        """
+        owned = self._assignments.owned
+        if self._regulated != self._assignments.epoch:
+            self._apply(ledger for ledger in owned if ledger.epoch <= self._regulated)
+            self._regulated = self._assignments.epoch
+        self._apply(owned)
+
+    def relieve(self) -> None:
+        """Less is held than before: resume what recovered, and let `await_room` look again."""
+        self.regulate()
+        self._relieved.set()
+
+    def _has_room(self) -> bool:
+        owned = self._assignments.owned
+        return self._flow.has_room(
+            sum([ledger.in_flight - ledger.blocked for ledger in owned]),
+            sum([ledger.in_flight_bytes for ledger in owned]),
+        )
+
+    def _apply(self, ledgers: Iterable[Ledger]) -> None:
+        change = self._flow.update({ledger.partition: self._load(ledger) for ledger in ledgers})
+        if change.to_pause:
+            self._source.pause(change.to_pause)
+        if change.to_resume:
+            self._source.resume(change.to_resume)
+
+    def _load(self, ledger: Ledger) -> Load:
+        if ledger.partition.topic != self._retry_topic:
+            return Load(ledger.blocked, ledger.in_flight_bytes, ledger.map_load)
+        # What is not due yet would fill the worker and keep the sources waiting.
+        limits, retry = self._limits, self._retry_topic
+        waiting = [each for each in self._assignments.owned if each.partition.topic == retry]
+        records = sum([each.in_flight for each in waiting]) / limits.worker_records
+        size = sum([each.in_flight_bytes for each in waiting]) / limits.worker_bytes
+        share = max(records, size) / _RETRY_SHARE
+        return Load(round(share * limits.partition_records), 0, ledger.map_load)

@@ -1,0 +1,141 @@
+"""What the documentation tells people to write and to type is right."""
+
+import contextlib
+import itertools
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+
+import click
+import pytest
+import yaml
+
+from headrace.cli.main import headrace
+from headrace.spec.loader import check_text
+from headrace.spec.variables import _VARIABLE
+from tests.docs.snippets import ROOT, Snippet, every_snippet, pages
+
+WHOLE = """\
+pipeline: tweets
+models:
+  translator: {url: "grpc://localhost:8081"}
+steps:
+  translate:
+    from: tweets
+    model: translator
+    inputs: {text: text}
+    outputs: {translation: translation}
+sinks: {tweets-es: translate}
+"""
+"""The pipeline that parts of a file shown in the documentation belong to."""
+
+PIPELINES = [each for each in every_snippet("yaml") if "apiVersion:" not in each.text]
+SHELL = every_snippet("sh", "console")
+
+
+def completed(text: str) -> str:
+    """Return a whole pipeline file: parts are put into the usual pipeline."""
+    shown = yaml.safe_load(text)
+    return text if "pipeline" in shown else yaml.safe_dump(merged(yaml.safe_load(WHOLE), shown))
+
+
+def merged(whole: dict, part: dict) -> dict:
+    both = {key: merged(whole[key], part[key]) for key in part if _are_mappings(whole, part, key)}
+    return whole | part | both
+
+
+def _are_mappings(whole: dict, part: dict, key: str) -> bool:
+    return isinstance(whole.get(key), dict) and isinstance(part[key], dict)
+
+
+@pytest.mark.parametrize("snippet", PIPELINES, ids=str)
+def test_yaml_is_a_pipeline_without_problems(snippet: Snippet):
+    environ = {match["name"]: "set" for match in _VARIABLE.finditer(snippet.text) if match["name"]}
+
+    checked = check_text(completed(snippet.text), environ, str(snippet))
+
+    assert checked.spec is not None, checked.text
+    assert [lint for lint in checked.lints if lint.code.startswith("W")] == [], checked.text
+
+
+@pytest.mark.parametrize("snippet", every_snippet("json", "jsonl"), ids=str)
+def test_json_is_json(snippet: Snippet):
+    whole = [snippet.text] if snippet.language == "json" else snippet.text.splitlines()
+
+    assert all(json.loads(each) is not None for each in whole)
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """Yield the words after `headrace` of every call in a shell text or a transcript."""
+    is_transcript = re.search(r"^\$ ", text, re.MULTILINE) is not None
+    for line in text.replace("\\\n", " ").splitlines():
+        if is_transcript and not line.startswith("$ "):
+            continue
+        words = shlex.shlex(line.removeprefix("$ "), punctuation_chars="|&;()<>", posix=True)
+        words.whitespace_split = True
+        yield from _calls(list(words))
+
+
+def _calls(words: list[str]) -> Iterator[list[str]]:
+    call: list[str] | None = None
+    for word in [*words, ";"]:
+        if word in {"|", "&", "&&", ";", ">", ">>", "<", "2>"}:
+            if call is not None:
+                yield call
+            call = None
+        elif call is not None:
+            call.append(word)
+        elif word == "headrace" or word.endswith("/headrace"):
+            call = []
+
+
+def parse(words: list[str]) -> None:
+    """Let click read the words as the command line would; nothing is run.
+
+    Raises:
+        ClickException: It would not understand them.
+    """
+    context: click.Context = click.Context(headrace, info_name="headrace")
+    command: click.Command | None = headrace
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        name = words[0]
+        command = command.get_command(context, name)
+        if command is None:
+            raise click.UsageError(f"no such verb: {name}")
+        words = words[1:]
+    if isinstance(command, click.Group):
+        return
+    try:
+        command.make_context(command.name, list(words), parent=context)
+    except click.exceptions.Exit:
+        pass  # --help
+    except click.BadParameter as error:
+        if "does not exist" not in error.message and "No such file" not in error.message:
+            raise
+
+
+def alternatives(call: str) -> Iterator[Iterable[str]]:
+    """Return what `plan|apply|delete FILE` stands for; a table's cell escapes the strokes."""
+    return itertools.product(*(word.split("\\|") for word in call.split()))
+
+
+@pytest.mark.parametrize("snippet", SHELL, ids=str)
+def test_every_call_of_headrace_is_one_the_command_line_takes(snippet: Snippet, monkeypatch):
+    for name in [each for each in os.environ if each.startswith("HEADRACE_")]:
+        monkeypatch.delenv(name)
+
+    for words in commands(snippet.text):
+        parse(words)
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_verbs_and_options_named_in_passing_exist(page):
+    prose = re.sub(r"^ *```.*?^ *```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    named = re.findall(r"`headrace ((?:[^`|]|\\\|)+)`", prose)
+    calls = [list(call) for each in named for call in alternatives(each)]
+
+    for words in calls:
+        with contextlib.suppress(click.MissingParameter):  # a verb named without its file
+            parse(words)
