@@ -7,14 +7,18 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import click
 import pytest
 import yaml
 
 from headrace.cli.main import headrace
+from headrace.spec.case_file import check_cases
+from headrace.spec.compile import compile_pipeline
 from headrace.spec.loader import check_text
 from headrace.spec.variables import _VARIABLE
+from headrace.testing.cases import run_cases
 from tests.docs.snippets import ROOT, Snippet, every_snippet, pages
 
 WHOLE = """\
@@ -31,7 +35,9 @@ sinks: {tweets-es: translate}
 """
 """The pipeline that parts of a file shown in the documentation belong to."""
 
-PIPELINES = [each for each in every_snippet("yaml") if "apiVersion:" not in each.text]
+_YAML = [each for each in every_snippet("yaml") if "apiVersion:" not in each.text]
+CASES = [each for each in _YAML if "cases" in yaml.safe_load(each.text)]
+PIPELINES = [each for each in _YAML if each not in CASES]
 SHELL = every_snippet("sh", "console")
 
 
@@ -58,6 +64,18 @@ def test_yaml_is_a_pipeline_without_problems(snippet: Snippet):
 
     assert checked.spec is not None, checked.text
     assert [lint for lint in checked.lints if lint.code.startswith("W")] == [], checked.text
+
+
+@pytest.mark.parametrize("snippet", CASES, ids=str)
+def test_yaml_of_test_cases_passes(snippet: Snippet, tmp_path: Path):
+    topology = compile_pipeline(check_text(WHOLE, {}, "f").unwrap(), tmp_path)
+    path = tmp_path / "pipeline.test.yaml"
+    path.write_text(snippet.text, encoding="utf-8")
+
+    checked = check_cases(path, topology, {})
+
+    assert checked.text == ""
+    assert [ran.problems for ran in run_cases(topology, [checked])] == [[]]
 
 
 @pytest.mark.parametrize("snippet", every_snippet("json", "jsonl"), ids=str)

@@ -11,7 +11,6 @@ from headrace.spec.case_file import check_cases
 from headrace.spec.cases import PAUSING
 from headrace.spec.compile import compile_pipeline
 from headrace.spec.loader import check_text
-from headrace.spec.reference import cases_markdown, markdown
 from headrace.testing.cases import run_cases
 
 PIPELINE = """\
@@ -217,17 +216,3 @@ def test_a_case_that_is_not_there_is_refused_with_the_nearest(tmp_path, topology
 
     with pytest.raises(ConfigError, match="no case is named 'on case'; did you mean 'one case'"):
         list(run_cases(topology, [checked], ["on case"]))
-
-
-def test_the_example_of_the_reference_passes(tmp_path):
-    pipeline, cases = (
-        page().partition("```yaml\n")[2].partition("```")[0] for page in (markdown, cases_markdown)
-    )
-    topology = compile_pipeline(check_text(pipeline, {}, "f").unwrap(), Path())
-    path = tmp_path / "f.test.yaml"
-    path.write_text(cases)
-
-    checked = check_cases(path, topology, {})
-
-    assert checked.text == ""
-    assert [ran.problems for ran in run_cases(topology, [checked])] == [[]]
