@@ -14,6 +14,7 @@ from headrace.spec.case_file import check_cases
 from headrace.spec.compile import compile_pipeline
 from headrace.spec.loader import check_text
 from headrace.spec.variables import _VARIABLE
+from headrace.testing.cases import run_cases
 from tests.docs.calls import alternatives, commands, parse
 from tests.docs.snippets import ROOT, Snippet, every_snippet, pages
 
@@ -73,12 +74,15 @@ def test_yaml_is_a_pipeline_without_problems(snippet: Snippet):
 
 
 @pytest.mark.parametrize("snippet", CASES, ids=str)
-def test_yaml_of_test_cases_has_no_problems(snippet: Snippet, tmp_path: Path):
-    cases = tmp_path / "cases.test.yaml"
-    cases.write_text(snippet.text)
+def test_yaml_of_test_cases_passes(snippet: Snippet, tmp_path: Path):
     topology = compile_pipeline(check_text(WHOLE, {}, "f").unwrap(), tmp_path)
+    path = tmp_path / "pipeline.test.yaml"
+    path.write_text(snippet.text, encoding="utf-8")
 
-    assert check_cases(cases, topology, {}).text == ""
+    checked = check_cases(path, topology, {})
+
+    assert checked.text == ""
+    assert [ran.problems for ran in run_cases(topology, [checked])] == [[]]
 
 
 @pytest.mark.parametrize("snippet", every_snippet("json", "jsonl"), ids=str)

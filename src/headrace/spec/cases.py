@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema, model_va
 from headrace.spec.connections import Spec
 from headrace.spec.values import Text, Whole, refuse
 
-PAUSING = frozenset({401, 403, 404, 429, 503})
+PAUSING = frozenset({401, 403, 404, 405, 429, 501, 503})
 """Statuses that say nothing about a record: a worker pauses the step and asks again."""
 
 ONLY = ""
@@ -55,8 +55,8 @@ class RefusalSpec(Spec):
     """How a scripted model refuses a call."""
 
     status: Annotated[int, Field(ge=400, le=599), Whole]
-    """HTTP status: 4xx is the records' fault and 5xx the server's, save that 401, 403, 404, 429
-    and 503 pause the step and 408 and 504 are timeouts."""
+    """HTTP status: 4xx is the records' fault and 5xx the server's, save that 401, 403, 404, 405,
+    429, 501 and 503 pause the step. 504 is a timeout."""
     message: str = "refused by the test"
     """What the server says."""
 

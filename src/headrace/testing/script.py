@@ -5,30 +5,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from headrace.core.differences import differences
 from headrace.core.topology import Input, ModelStep
-from headrace.errors import (
-    AccessRefusedError,
-    InferenceError,
-    InferenceFailedError,
-    InferenceTimeoutError,
-    InferenceUnavailableError,
-    InvalidInputError,
-)
+from headrace.errors import InvalidInputError
+from headrace.inference.http_status import Refusal, translate
 from headrace.inference.metadata import ModelMetadata, lay_out
 from headrace.inference.requests import RequestWriter
 from headrace.ports import Prediction
-from headrace.spec.cases import RefusalSpec, RuleSpec
-
-_KINDS: dict[int, type[InferenceError]] = {
-    401: AccessRefusedError,
-    403: AccessRefusedError,
-    404: AccessRefusedError,
-    408: InferenceTimeoutError,
-    429: InferenceUnavailableError,
-    503: InferenceUnavailableError,
-    504: InferenceTimeoutError,
-}
+from headrace.spec.cases import RuleSpec
 
 
 class RuleModel:
@@ -91,7 +77,8 @@ class RuleModel:
             refusal = None if number is None else self._rules[number].error
             if number is not None and refusal is not None:
                 self._use(number)
-                raise _error(refusal)
+                body = msgspec.json.encode({"error": refusal.message})
+                raise translate(Refusal(refusal.status, body), f"model {self._step.model.name!r}")
 
     def _use(self, number: int) -> None:
         left = self._left[number]
@@ -111,9 +98,3 @@ def _told(bound: Input, rules: Sequence[RuleSpec]) -> Input:
     (layout,) = lay_out(ModelMetadata(""), [bound], [values])
     shape = bound.shape if bound.shape is not None else layout.row_shape
     return replace(bound, datatype=layout.datatype, shape=shape)
-
-
-def _error(refusal: RefusalSpec) -> InferenceError:
-    status = refusal.status
-    kind = _KINDS.get(status, InvalidInputError if status < 500 else InferenceFailedError)
-    return kind(f"{refusal.message} ({status})")

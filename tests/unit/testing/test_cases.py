@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from headrace.errors import ConfigError
+from headrace.errors import AccessRefusedError, ConfigError, InferenceUnavailableError
+from headrace.inference.http_status import Refusal, translate
 from headrace.spec.case_file import check_cases
+from headrace.spec.cases import PAUSING
 from headrace.spec.compile import compile_pipeline
 from headrace.spec.loader import check_text
-from headrace.spec.reference import cases_markdown, markdown
 from headrace.testing.cases import run_cases
 
 PIPELINE = """\
@@ -120,7 +121,9 @@ def test_a_case_that_says_what_happens_passes(told, case):
         ),
         (
             "    input: [{text: poison}]",
-            ["input 1 was given up at step 'translate': InvalidInputError: too long (400)"],
+            [
+                "input 1 was given up at step 'translate': InvalidInputError: model 'translator': too long (HTTP 400)"
+            ],
         ),
         (
             "    input: [{text: echo}]\n    expect: [{}]\n    dead_letters: [{error: DecodeError}]",
@@ -147,7 +150,14 @@ def test_a_case_that_fails_says_field_by_field_how(told, case, problems):
     assert told(case) == problems
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 429, 503, 408, 500, 502, 504])
+def test_the_statuses_that_need_an_end_are_those_that_pause():
+    kinds = {status: type(translate(Refusal(status), "")) for status in range(400, 600)}
+
+    pausing = {InferenceUnavailableError, AccessRefusedError}
+    assert {status for status, kind in kinds.items() if kind in pausing} == PAUSING
+
+
+@pytest.mark.parametrize("status", [*sorted(PAUSING), 500, 502, 504])
 def test_a_model_that_fails_for_two_calls_costs_nothing(told, status):
     case = (
         f"    models: {{translate: {{error: {{status: {status}}}, times: 2}}}}\n"
@@ -206,17 +216,3 @@ def test_a_case_that_is_not_there_is_refused_with_the_nearest(tmp_path, topology
 
     with pytest.raises(ConfigError, match="no case is named 'on case'; did you mean 'one case'"):
         list(run_cases(topology, [checked], ["on case"]))
-
-
-def test_the_example_of_the_reference_passes(tmp_path):
-    pipeline, cases = (
-        page().partition("```yaml\n")[2].partition("```")[0] for page in (markdown, cases_markdown)
-    )
-    topology = compile_pipeline(check_text(pipeline, {}, "f").unwrap(), Path())
-    path = tmp_path / "f.test.yaml"
-    path.write_text(cases)
-
-    checked = check_cases(path, topology, {})
-
-    assert checked.text == ""
-    assert [ran.problems for ran in run_cases(topology, [checked])] == [[]]
