@@ -184,3 +184,11 @@ class InvariantError(HeadraceError):
 
     def __init__(self, message: str) -> None:
         super().__init__(f"{message} (this is a bug in headrace, please report it)")
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the failure that ended a task group: the others are its consequences."""
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first

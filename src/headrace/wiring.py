@@ -7,7 +7,13 @@ from contextlib import AsyncExitStack
 
 from headrace.core.topics import needed_topics
 from headrace.core.topology import Delivery, ModelStep, Plan, Stage, Topology
-from headrace.errors import AccessRefusedError, ConfigError, InferenceError, MissingTopicsError
+from headrace.errors import (
+    AccessRefusedError,
+    ConfigError,
+    InferenceError,
+    MissingTopicsError,
+    first_of,
+)
 from headrace.formats.json_objects import decode, encode
 from headrace.inference.client import ModelClient
 from headrace.inference.metadata import check, check_batching
@@ -24,7 +30,7 @@ from headrace.kafka.properties import (
 from headrace.kafka.topics import TopicAdmin
 from headrace.runtime.committer import Pace
 from headrace.runtime.outputs import TopicFacts
-from headrace.runtime.worker import Format, Ports, Settings, Worker, first_of
+from headrace.runtime.worker import Format, Ports, Settings, Worker
 from headrace.spec.live import LiveModel
 from headrace.telemetry.health import StatusServer
 

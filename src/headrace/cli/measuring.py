@@ -15,7 +15,13 @@ from headrace.cli.serving import absent_servers, all_urls, started_urls
 from headrace.cli.settings import Loaded, with_model_urls
 from headrace.core.topology import ModelStep, Profile
 from headrace.core.tuning import Measured, percentile, recommend
-from headrace.errors import ConfigError, InferenceError, InvalidInputError, InvalidRowsError
+from headrace.errors import (
+    ConfigError,
+    InferenceError,
+    InvalidInputError,
+    InvalidRowsError,
+    first_of,
+)
 from headrace.inference.client import ModelClient
 from headrace.spec.loader import folder_of
 from headrace.wiring import client_for
@@ -232,8 +238,8 @@ async def _try(
         async with asyncio.TaskGroup() as tasks:
             for _ in range(slots):
                 tasks.create_task(ask(), name="ask")
-    except* InferenceError as errors:
-        raise errors.exceptions[0] from None
+    except ExceptionGroup as group:
+        raise first_of(group) from None
     elapsed, cpu = clock() - begun, time.process_time() - cpu_begun
     done = rows * len(took)
     return Measured(

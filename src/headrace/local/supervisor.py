@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import IO, Protocol, Self
 
-from headrace.errors import LocalError
+from headrace.errors import LocalError, first_of
 from headrace.local.process import Child, signal_name
 
 _LONGEST_LINE_BYTES = 64 * 1024
@@ -134,8 +134,9 @@ class Supervisor:
             async with asyncio.TaskGroup() as tasks:
                 for command in self._commands:
                     tasks.create_task(self._keep(command), name=f"keep {command.name}")
-        except* LocalError as errors:
-            raise errors.exceptions[0] from None
+        except ExceptionGroup as group:
+            # Not `except*`: what is raised there before Python 3.11.4 is wrapped again.
+            raise first_of(group) from None
 
     async def kill_every(self, seconds: float, rng: random.Random) -> None:
         """Kill a random worker with SIGKILL every so many seconds, until cancelled."""

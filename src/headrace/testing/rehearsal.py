@@ -9,11 +9,11 @@ from headrace.core import wire
 from headrace.core.records import Record
 from headrace.core.topics import needed_topics
 from headrace.core.topology import ModelStep, Stage, Topology
-from headrace.errors import InferenceUnavailableError
+from headrace.errors import InferenceUnavailableError, first_of
 from headrace.formats.json_objects import decode, encode
 from headrace.ports import InferenceClient
 from headrace.runtime.outputs import TopicFacts
-from headrace.runtime.worker import Format, Ports, Settings, Worker, first_of
+from headrace.runtime.worker import Format, Ports, Settings, Worker
 from headrace.testing.broker import SimulatedBroker
 from headrace.testing.group_view import SimulatedGroup
 from headrace.testing.processes import SimulatedProcess
