@@ -30,7 +30,7 @@ demo: setup ## translate 1,000 tweets, exactly once, and again while workers are
 test: setup ## every test, on a real Kafka and a real model server
 	$(RUN) pytest -q -n 3 tests/unit tests/property --cov-fail-under=100 \
 		--cov=headrace.core --cov=headrace.spec --cov-branch --cov-report=term:skip-covered
-	$(RUN) pytest -q -n 3 --ignore=tests/unit --ignore=tests/property
+	$(RUN) pytest -q -n 3 --no-loadscope-reorder --ignore=tests/unit --ignore=tests/property
 
 check: setup ## format, lint, types, import contracts
 	$(RUN) ruff format --check .
