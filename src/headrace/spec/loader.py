@@ -183,7 +183,7 @@ def _instead_of(file: File) -> str:
     folder = file if file.is_dir() else file.parent
     if not folder.is_dir():
         return f"there is no folder '{folder}'"
-    known = sorted(str(each) for each in folder.glob("*.y*ml") if each != file)
+    known = sorted(str(each) for each in folder.glob("*.y*ml") if ".test." not in each.name)
     return listing(known[:_NAMED], "`headrace init` writes one")
 
 

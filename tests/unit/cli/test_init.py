@@ -19,6 +19,15 @@ def test_what_is_written_is_told_and_passes_lint(cli, tmp_path):
     assert cli("lint", tmp_path / "demo" / "pipeline.yaml").out == ""
 
 
+def test_its_own_test_cases_pass(cli, tmp_path):
+    cli("init", tmp_path / "demo")
+
+    ended = cli("test", tmp_path / "demo" / "pipeline.yaml")
+
+    assert ended.code == 0, ended.out + ended.err
+    assert "2 passed, 0 failed" in ended.out + ended.err
+
+
 def test_an_empty_folder_and_the_current_one_will_do(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 

@@ -1,6 +1,6 @@
+import resource
 import subprocess
 import sys
-import time
 
 import click
 import pytest
@@ -131,16 +131,18 @@ def test_help_does_not_import_what_verbs_work_with():
     assert done.stderr.strip() == "set()"
 
 
-@pytest.mark.slow
-def test_help_is_shown_within_a_third_of_a_second():
+def test_help_costs_less_than_a_third_of_a_second():
+    """In CPU time: the clock on the wall also counts what else the machine does."""
+
     def seconds() -> float:
-        begun = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(
             [sys.executable, "-m", "headrace", "--help"], capture_output=True, check=True
         )
-        return time.perf_counter() - begun
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    assert min(seconds() for _ in range(5)) <= 0.33
+    assert min(seconds() for _ in range(3)) <= 0.3
 
 
 def test_python_m_headrace_is_the_command_line():

@@ -200,6 +200,7 @@ def test_a_file_that_cannot_be_read_is_a_problem_with_a_way_out(tmp_path):
 
 def test_a_folder_in_place_of_a_file_names_the_pipelines_in_it(tmp_path):
     (tmp_path / "tweets.yaml").touch()
+    (tmp_path / "tweets.test.yaml").touch()
 
     assert check(tmp_path, {}).text.endswith(
         f": E005 cannot be read: is a directory; there is: {tmp_path}/tweets.yaml"
