@@ -7,7 +7,7 @@ RUN := $(UV) run --frozen --no-sync
 export HEADRACE_UV := $(UV)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup demo test check fix fault bench docs clean
+.PHONY: help setup demo test check fix fault bench docs pictures clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -24,13 +24,13 @@ setup: .venv/.stamp ## build the environment (uv, then everything in uv.lock)
 	@$(UV) sync --frozen --quiet --python $(PYTHON)
 	@touch $@
 
-demo: setup ## translate 1,000 tweets on an embedded Kafka, exactly once
+demo: setup ## translate 1,000 tweets, exactly once, and again while workers are killed
 	@$(RUN) python examples/tweets/demo.py
 
 test: setup ## every test, on a real Kafka and a real model server
 	$(RUN) pytest -q -n 3 tests/unit tests/property --cov-fail-under=100 \
 		--cov=headrace.core --cov=headrace.spec --cov-branch --cov-report=term:skip-covered
-	$(RUN) pytest -q -n 3 --dist loadgroup --ignore=tests/unit --ignore=tests/property
+	$(RUN) pytest -q -n 3 --no-loadscope-reorder --ignore=tests/unit --ignore=tests/property
 
 check: setup ## format, lint, types, import contracts
 	$(RUN) ruff format --check .
@@ -49,9 +49,15 @@ bench: setup ## throughput, latency and CPU beside a bare loop
 	@$(UV) sync --frozen --quiet --group bench
 	$(RUN) python benchmarks/run.py $(ARGS)
 
-docs: setup ## regenerate the reference pages
+docs: setup ## regenerate the reference pages and build the site into build/site
 	$(RUN) python -m headrace.spec.reference > docs/reference/pipeline.md
+	$(RUN) python -m headrace.spec.reference --cases > docs/reference/test-file.md
 	$(RUN) python -m headrace.cli.reference docs/reference
+	$(RUN) zensical build --clean --strict
+
+pictures: setup ## redo the pictures of the README: the demo in a terminal, the chart
+	$(RUN) python tools/cast.py docs/assets/demo.svg make demo
+	$(RUN) python tools/ratios.py
 
 clean: ## remove environments and caches
-	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .uv .cache build .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,4 +1,4 @@
-"""Two tiny models whose cost and faults are chosen by the environment and by their rows."""
+"""Tiny models whose cost and faults are chosen by the environment and by their rows."""
 
 import asyncio
 import contextlib
@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 from mlserver import MLModel
+from mlserver.codecs import NumpyCodec
 from mlserver.errors import InferenceError, MLServerError
 from mlserver.grpc.utils import STATUS_CODE_MAPPING
 from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput, TensorData
@@ -122,6 +123,22 @@ class ScoreRuntime(UpperRuntime):
     def answer(self, texts: list[str]) -> ResponseOutput:
         """Give the tensor that the rows deserve."""
         return _tensor("score", "FP32", [_score(text) for text in texts])
+
+
+class WideRuntime(MLModel):
+    """FP32 tensor `vector` [n, 1024] -> FP32 tensor `sum` [n]."""
+
+    async def load(self) -> bool:
+        """Nothing to load."""
+        return True
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        """Add up every row."""
+        sums = NumpyCodec.decode_input(payload.inputs[0]).sum(axis=1)
+        output = _tensor("sum", "FP32", sums.tolist())
+        return InferenceResponse(
+            model_name=self.name, model_version=self.version, id=payload.id, outputs=[output]
+        )
 
 
 def _score(text: str) -> float:

@@ -1,6 +1,7 @@
-"""Translates 1,000 tweets on an embedded Kafka and shows what came out.
+"""Translates 1,000 tweets on an embedded Kafka, shows what came out, and does it again under fire.
 
-The last line on stdout is the summary of `headrace up`: this run's records, counted from Kafka.
+The second time a worker is killed every two seconds; what is then in Kafka is read back and must be
+every tweet once. The last line on stdout is the summary of that run.
 """
 
 import json
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import proof
 from rich.console import Console
 from rich.table import Table
 
@@ -27,31 +29,34 @@ PIPELINE = HERE / "pipeline.yaml"
 TWEETS = HERE / "tweets.jsonl"
 SHOWN = 12
 WIDTH = 120
+QUIETLY = ("--workers", "2")
+UNDER_FIRE = ("--workers", "3", "--rate", "60", "--kill-every", "2")
 
 
 def main() -> int:
-    """Run the pipeline once and return the exit code: 0 if every tweet is accounted for."""
+    """Run the pipeline twice and return the exit code: 0 if every tweet is accounted for."""
+    console = Console(width=WIDTH if not sys.stdout.isatty() else None)
     with EmbeddedKafka(port=0, progress=say) as kafka:
         topology = replace(
             compile_file(PIPELINE, os.environ), bootstrap_servers=kafka.bootstrap_servers
         )
-        summary = translate(kafka.bootstrap_servers)
-        console = Console(width=WIDTH if not sys.stdout.isatty() else None)
+        translate(topology, *QUIETLY)
         console.print(translations(topology))
         console.print(refused(DeadLetters(topology).open()))
+        say("the same tweets again, 60 a second, and every two seconds a worker is killed")
+        since = proof.ends(topology)
+        summary = translate(topology, *UNDER_FIRE)
+        found = proof.read_back(topology, since, summary["kills"])
+    console.print(str(found), highlight=False, soft_wrap=True)
     print(json.dumps(summary), flush=True)
-    accounted = summary["written"] + summary["dead_lettered"] + summary["dropped"]
-    if summary["read"] != accounted:
-        say(f"{summary['read']} tweets were read, but {accounted} are accounted for")
-        return 1
-    return 0
+    return 0 if found.holds else 1
 
 
-def translate(bootstrap_servers: str) -> dict[str, Any]:
+def translate(topology: Topology, *options: str) -> dict[str, Any]:
     """Run `headrace up` until every tweet is done, and return its summary."""
-    command = [sys.executable, "-m", "headrace", "up", str(PIPELINE)]
-    command += ["--input", f"tweets={TWEETS}", "--workers", "2", "--until-idle"]
-    command += ["--bootstrap-servers", bootstrap_servers]
+    command = [sys.executable, "-m", "headrace", "up", str(PIPELINE), *options]
+    command += ["--input", f"tweets={TWEETS}", "--until-idle"]
+    command += ["--bootstrap-servers", topology.bootstrap_servers]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as up:
         try:
             told, _ = up.communicate()

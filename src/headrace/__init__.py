@@ -34,24 +34,22 @@ def run(pipeline: "Pipeline", *, slot: str | None = None) -> None:
     import asyncio
     import os
     import signal
+    from dataclasses import replace
     from pathlib import Path
 
     from headrace import wiring
     from headrace.cli.settings import resolved
+    from headrace.core.topology import Plan
     from headrace.spec.compile import compile_pipeline
 
     topology = compile_pipeline(pipeline.spec(), Path())
-    bootstrap_servers = resolved(topology.bootstrap_servers)
+    topology = replace(topology, bootstrap_servers=resolved(topology.bootstrap_servers))
+    plan = Plan(topology, slot or os.urandom(4).hex())
 
     async def until_told() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await wiring.run(
-            topology,
-            slot=slot or os.urandom(4).hex(),
-            stop=stop,
-            bootstrap_servers=bootstrap_servers,
-        )
+        await wiring.run(plan, stop)
 
     asyncio.run(until_told())

@@ -61,7 +61,10 @@ class ServerSettings(TypedDict, total=False):
 
     serve: str
     timeout: Duration
+    profile: str
     token: str
+    token_file: str
+    oauth: Mapping[str, str]
     headers: Mapping[str, str]
     authority: str
     tls: Mapping[str, str]

@@ -84,8 +84,8 @@ class InferenceError(HeadraceError):
     """A call to a model failed.
 
     Attributes:
-        status: How the call ended in the protocol's words, `INVALID_ARGUMENT`; empty where the
-            call was not made, or answered with something that cannot be used.
+        status: How the call ended in the protocol's words, `INVALID_ARGUMENT` or `400`; empty where
+            the call was not made, or answered with something that cannot be used.
     """
 
     def __init__(self, message: str, *, status: str = "") -> None:
@@ -184,3 +184,11 @@ class InvariantError(HeadraceError):
 
     def __init__(self, message: str) -> None:
         super().__init__(f"{message} (this is a bug in headrace, please report it)")
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the failure that ended a task group: the others are its consequences."""
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first

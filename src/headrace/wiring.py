@@ -1,16 +1,23 @@
 """The composition root: a compiled pipeline becomes workers over real adapters."""
 
 import asyncio
-import dataclasses
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from headrace.core.topics import needed_topics
-from headrace.core.topology import Delivery, ModelStep, Stage, Topology
-from headrace.errors import ConfigError, MissingTopicsError
+from headrace.core.topology import Delivery, ModelStep, Plan, Stage, Topology
+from headrace.errors import (
+    AccessRefusedError,
+    ConfigError,
+    InferenceError,
+    MissingTopicsError,
+    first_of,
+)
 from headrace.formats.json_objects import decode, encode
-from headrace.inference.grpc_client import GrpcClient
+from headrace.inference.client import ModelClient
+from headrace.inference.metadata import check, check_batching
+from headrace.inference.protocols import client_of
 from headrace.kafka.admin import KafkaGroup
 from headrace.kafka.consumer import KafkaSource
 from headrace.kafka.producer import FaultPoint, KafkaSink
@@ -21,10 +28,10 @@ from headrace.kafka.properties import (
     producer_properties,
 )
 from headrace.kafka.topics import TopicAdmin
-from headrace.ports import InferenceClient
 from headrace.runtime.committer import Pace
 from headrace.runtime.outputs import TopicFacts
-from headrace.runtime.worker import Format, Ports, Settings, Worker, first_of
+from headrace.runtime.worker import Format, Ports, Settings, Worker
+from headrace.spec.live import LiveModel
 from headrace.telemetry.health import StatusServer
 
 PACE = Pace(linger_s=0.025, enough=4_000)
@@ -33,54 +40,36 @@ PACE = Pace(linger_s=0.025, enough=4_000)
 log = logging.getLogger("headrace.wiring")
 
 
-async def run(
-    topology: Topology,
-    *,
-    slot: str,
-    stages: Sequence[str] = (),
-    status_port: int | None = None,
-    stop: asyncio.Event,
-    ignore_metadata: bool = False,
-    bootstrap_servers: str | None = None,
-    fault_point: FaultPoint = lambda _: None,
-) -> None:
+async def run(plan: Plan, stop: asyncio.Event, *, fault_point: FaultPoint = lambda _: None) -> None:
     """Run the workers of a pipeline in this process until `stop` is set, then drain.
 
     Args:
-        topology: The compiled pipeline.
-        slot: This process's name in the fleet.
-        stages: Stages to run, empty for all.
-        status_port: Port of the status endpoint, None for any.
+        plan: What to run.
         stop: Ends the run: calls under way finish, are committed, and the groups are left.
-        ignore_metadata: Start from commits whose metadata cannot be read.
-        bootstrap_servers: Kafka's address, if not the topology's.
         fault_point: Called at the steps of every commit; for fault tests.
 
     Raises:
         MissingTopicsError: Topics that the pipeline needs do not exist.
         HeadraceError: A worker cannot go on; what was not committed will be read again.
     """
-    if bootstrap_servers is not None:
-        topology = dataclasses.replace(topology, bootstrap_servers=bootstrap_servers)
+    topology = plan.topology
     if topology.delivery is not Delivery.EXACTLY_ONCE:
         raise ConfigError(f"delivery: {topology.delivery} is not built yet; use exactly_once")
-    chosen = [stage for stage in topology.stages if not stages or stage.name in stages]
     facts = await topic_facts(topology)
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(StatusServer(status_port))
-        settings = Settings(slot=slot, pace=PACE, ignore_metadata=ignore_metadata)
+        server = await stack.enter_async_context(StatusServer(plan.status_port))
         workers = [
-            await _worker(topology, stage, facts, settings, (server.address, fault_point), stack)
-            for stage in chosen
+            await _worker(plan, stage, facts, server.address, fault_point, stack)
+            for stage in plan.chosen
         ]
         server.watch(*workers)
         log.info(
             "worker %s of pipeline %s: stages %s, status on http://%s",
-            slot,
+            plan.slot,
             topology.pipeline,
-            ", ".join(stage.name for stage in chosen),
+            ", ".join(stage.name for stage in plan.chosen),
             server.address,
-            extra={"event": "worker_started", "slot": slot},
+            extra={"event": "worker_started", "slot": plan.slot},
         )
         try:
             await _run_until(stop, workers)
@@ -110,21 +99,36 @@ async def topic_facts(topology: Topology) -> TopicFacts:
         await admin.close()
 
 
-def client_for(step: ModelStep) -> InferenceClient:
-    """Return the client for a step's model, by the scheme of its URL."""
-    return GrpcClient(step.model, step.inputs, step.outputs)
+def client_for(step: ModelStep) -> ModelClient:
+    """Return the client for a step's model, by the scheme of its URL and its profile."""
+    return client_of(step.model, step.inputs, step.outputs)
+
+
+async def describe(step: ModelStep) -> LiveModel:
+    """Ask a step's model about its tensors, and compare them with the step's."""
+    client = client_for(step)
+    try:
+        metadata = await client.metadata()
+    except AccessRefusedError as error:
+        return LiveModel((str(error),))
+    except InferenceError as error:
+        return LiveModel(silence=str(error))
+    finally:
+        await client.close()
+    problems = check(metadata, step.inputs, step.outputs)
+    problems += check_batching(metadata, step.inputs, step.outputs, step.batch.max_size)
+    return LiveModel(tuple(problems), is_described=bool(metadata.inputs))
 
 
 async def _worker(
-    topology: Topology,
+    plan: Plan,
     stage: Stage,
     facts: TopicFacts,
-    settings: Settings,
-    endpoint: tuple[str, FaultPoint],
+    address: str,
+    fault_point: FaultPoint,
     stack: AsyncExitStack,
 ) -> Worker:
-    address, fault_point = endpoint
-    slot = settings.slot
+    topology, slot = plan.topology, plan.slot
     group = KafkaGroup(topology, stage)
     stack.push_async_callback(group.close)
     topics = [*(source.topic for source in stage.sources), stage.retry_topic]
@@ -142,6 +146,7 @@ async def _worker(
         ),
         model=client_for(stage.step),
     )
+    settings = Settings(slot, pace=PACE, ignore_metadata=plan.ignore_metadata)
     return Worker(stage, ports, facts, Format(decode, encode), settings)
 
 

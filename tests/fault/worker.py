@@ -16,6 +16,7 @@ from pathlib import Path
 
 from headrace import wiring
 from headrace.cli.settings import load_topology
+from headrace.core.topology import Plan
 from headrace.telemetry import logs
 
 POINTS = ("begin", "produced", "offsets_sent", "before_commit", "after_commit")
@@ -33,9 +34,8 @@ async def main() -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await wiring.run(
-        load_topology(file, None),
-        slot=slot,
-        stop=stop,
+        Plan(load_topology(file, None), slot),
+        stop,
         fault_point=lambda point: obey(orders, point),
     )
 

@@ -30,7 +30,7 @@ from headrace import wiring
 from headrace.cli.settings import load_topology
 from headrace.core import offset_map
 from headrace.core.records import Header, Record, TopicPartition
-from headrace.core.topology import Topology
+from headrace.core.topology import Plan, Topology
 from headrace.errors import BrokerUnavailableError
 from headrace.kafka.admin import KafkaGroup
 from headrace.local.ports import free_port
@@ -253,10 +253,8 @@ class Scene:
     ) -> AsyncIterator[Running]:
         """Run a worker in this process; it drains at the end if it still runs."""
         stop, port = asyncio.Event(), free_port()
-        running_for_good = wiring.run(
-            self.topology, slot=slot, status_port=port, stop=stop, ignore_metadata=ignore_metadata
-        )
-        task = asyncio.create_task(_first_error_of(running_for_good))
+        plan = Plan(self.topology, slot, status_port=port, ignore_metadata=ignore_metadata)
+        task = asyncio.create_task(_first_error_of(wiring.run(plan, stop)))
         running = Running(task, stop, port)
         try:
             yield running

@@ -39,6 +39,14 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Ready).serve_forever()
 """
 
 
+_BROKEN = """
+from mlserver import MLModel
+class Broken(MLModel):
+    async def load(self):
+        raise RuntimeError("no weights here")
+"""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """A copy of the benchmark's models, to see what is written into it."""
@@ -122,6 +130,16 @@ def test_a_killed_server_is_ready_again_on_the_same_ports(server):
     assert server.is_ready("upper")
 
 
+def test_a_model_that_does_not_load_is_an_error_with_its_reason(folder, server, tmp_path):
+    broken = Path(shutil.copytree(folder, tmp_path / "broken"))
+    (broken / "broken_runtime.py").write_text(_BROKEN)
+    settings = '{"name": "upper", "implementation": "broken_runtime.Broken"}'
+    (broken / "upper" / "model-settings.json").write_text(settings)
+
+    with pytest.raises(LocalError, match=r"(?s)'broken' ended .*no weights here"):
+        ModelServer("broken", directory=tmp_path).start()
+
+
 def test_a_second_start_makes_no_environment(folder, server, own_cache):
     lines: list[str] = []
 
@@ -186,6 +204,11 @@ def test_ports_that_the_folder_itself_declares_are_used(tmp_path):
 
     assert server.url("http") == "http://127.0.0.1:18080"
     assert server.ports.grpc != 0
+
+
+def test_what_is_neither_a_folder_nor_a_command_is_told(tmp_path):
+    with pytest.raises(LocalError, match="'modls' cannot be started: there is neither a folder"):
+        ModelServer("modls", directory=tmp_path).start()
 
 
 _PARENT = """

@@ -1,4 +1,4 @@
-"""A model server for tests of `headrace up`: upper-cases `text` on the port in GRPC_PORT.
+"""A model server for tests of `headrace up`: upper-cases `text` on GRPC_PORT and HTTP_PORT.
 
 A text that begins with `bad` is refused, one that begins with `slow` takes a tenth of a second,
 one that begins with `hang` is never answered.
@@ -32,17 +32,24 @@ async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     writer.close()
 
 
+async def forward(port: int, url: str) -> None:
+    target = int(url.rpartition(":")[2])
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        other_reader, other_writer = await asyncio.open_connection("127.0.0.1", target)
+        await asyncio.gather(pipe(reader, other_writer), pipe(other_reader, writer))
+
+    listening = await asyncio.start_server(connect, "127.0.0.1", port)
+    async with listening:
+        await listening.serve_forever()
+
+
 async def main() -> None:
     async with OipServer(model) as server:
-        target = int(server.direct_url.rpartition(":")[2])
-
-        async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            other_reader, other_writer = await asyncio.open_connection("127.0.0.1", target)
-            await asyncio.gather(pipe(reader, other_writer), pipe(other_reader, writer))
-
-        listening = await asyncio.start_server(forward, "127.0.0.1", int(os.environ["GRPC_PORT"]))
-        async with listening:
-            await listening.serve_forever()
+        await asyncio.gather(
+            forward(int(os.environ["GRPC_PORT"]), server.direct_url),
+            forward(int(os.environ["HTTP_PORT"]), server.direct_http_url),
+        )
 
 
 asyncio.run(main())

@@ -98,8 +98,17 @@ def written(value: Any) -> Any:
     return value.replace("${", "$${") if isinstance(value, str) else value
 
 
+class Quoting(yaml.SafeDumper):
+    """Writes every text in quotes: `0E0` is a number to YAML 1.2, not to this dumper."""
+
+
+Quoting.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+)
+
+
 def as_yaml(value: Any) -> str:
-    return yaml.safe_dump(written(value), allow_unicode=True, sort_keys=False)
+    return yaml.dump(written(value), Dumper=Quoting, allow_unicode=True, sort_keys=False)
 
 
 @given(pipelines())

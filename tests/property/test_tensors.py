@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.errors import BrokenAnswerError, InvalidRowsError, RowCountError
-from headrace.inference.tensors import BYTES, CODES, DATATYPES, pack, unpack
+from headrace.inference.json_tensors import decode, encode, pack_json, unpack_json
+from headrace.inference.tensors import BYTES, CODES, DATATYPES, arrange, pack, unpack
 
 SHAPES = st.lists(st.integers(1, 3), max_size=3).map(tuple)
 WIDTHS = {"FP16": 16, "FP32": 32, "FP64": 64}
@@ -56,6 +57,31 @@ def test_what_is_packed_is_unpacked(data: st.DataObject, datatype: str, shape: t
 
     assert answer.faults == {}
     assert answer.values == ([bare(row) for row in column] if math.prod(shape) == 1 else column)
+
+
+@given(st.data(), st.sampled_from(sorted(DATATYPES)), SHAPES)
+def test_json_carries_what_raw_contents_carry(
+    data: st.DataObject, datatype: str, shape: tuple[int, ...]
+):
+    column = data.draw(st.lists(rows_of(datatype, shape), max_size=6))
+    whole = (len(column), *shape)
+
+    sent = decode(encode(pack_json(datatype, shape, column)))
+    answer = arrange(datatype, whole, unpack_json(datatype, sent), len(column))
+
+    raw = pack(datatype, shape, column)
+    assert answer.faults == {}
+    assert answer.values == unpack(datatype, whole, raw, len(column)).values
+
+
+@given(st.sampled_from(sorted(DATATYPES)), ANYTHING)
+def test_any_json_is_read_or_refused(datatype: str, said: Any):
+    try:
+        values = unpack_json(datatype, said)
+    except BrokenAnswerError:
+        return
+    column = arrange(datatype, (len(values),), values, len(values), nan_as_null=True)
+    assert len(column.values) == len(values)
 
 
 @given(st.data(), st.sampled_from(sorted(DATATYPES)), SHAPES)

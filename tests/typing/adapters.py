@@ -1,6 +1,6 @@
 """Every adapter and every fake is what its port says: checked by mypy, never run."""
 
-from headrace.inference.grpc_client import GrpcClient
+from headrace.inference.client import ModelClient
 from headrace.kafka.admin import KafkaGroup
 from headrace.kafka.consumer import KafkaSource
 from headrace.kafka.producer import KafkaSink
@@ -19,7 +19,7 @@ from headrace.testing import ScriptedModel, SimulatedGroup, SimulatedSink, Simul
 sources: list[type[RecordSource]] = [KafkaSource, SimulatedSource]
 groups: list[type[GroupView]] = [KafkaGroup, SimulatedGroup]
 sinks: list[type[TransactionSink]] = [KafkaSink, SimulatedSink]
-models: list[type[InferenceClient]] = [GrpcClient, ScriptedModel]
+models: list[type[InferenceClient]] = [ModelClient, ScriptedModel]
 listeners: list[type[AssignmentListener]] = [Assignments]
 workers: list[type[StatusSource]] = [Worker]
 

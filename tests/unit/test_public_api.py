@@ -83,8 +83,9 @@ def runs(monkeypatch):
 
     seen = []
 
-    async def run(topology, *, slot, stop, bootstrap_servers):
-        seen.append((topology.pipeline, slot, bootstrap_servers))
+    async def run(plan, stop):
+        topology = plan.topology
+        seen.append((topology.pipeline, plan.slot, topology.bootstrap_servers))
         await stop.wait()
         seen.append("drained")
 

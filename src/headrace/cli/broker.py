@@ -1,5 +1,6 @@
 """`headrace broker`: an embedded Kafka in the foreground."""
 
+import contextlib
 import signal
 import threading
 from pathlib import Path
@@ -23,14 +24,17 @@ def broker(port: int | None, data_dir: Path | None) -> int:
 
     Its first line on stdout is `bootstrap.servers=127.0.0.1:PORT`, once it is ready.
     """
-    from headrace.cli.settings import say
+    from headrace.cli.progress import Progress
     from headrace.errors import LocalError
     from headrace.local.kafka import EmbeddedKafka
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with EmbeddedKafka(port=port, data_dir=data_dir, progress=say) as kafka:
+    with contextlib.ExitStack() as parts:
+        with Progress() as progress, progress.step("Kafka") as tell:
+            kafka = EmbeddedKafka(port=port, data_dir=data_dir, progress=tell)
+            parts.enter_context(kafka)
         print(f"bootstrap.servers={kafka.bootstrap_servers}", flush=True)
         while not stop.wait(0.2):
             if not kafka.is_running:

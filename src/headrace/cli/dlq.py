@@ -46,11 +46,12 @@ def ls(
     from headrace.cli import letters
     from headrace.cli.settings import load_reachable, say
 
-    found = letters.chosen(load_reachable(file, bootstrap_servers), step, where)
+    topology = load_reachable(file, bootstrap_servers)
+    found = letters.chosen(topology, step, where)
     if found or as_json:
         print(letters.listing(found, as_json=as_json))
     else:
-        say("no open dead letters")
+        say(letters.nothing_like(topology, step, where))
     return Exit.OK
 
 
@@ -73,11 +74,12 @@ def show(
     from headrace.cli import letters
     from headrace.cli.settings import load_reachable, say
 
-    found = letters.chosen(load_reachable(file, bootstrap_servers), step, where, record_id)
+    topology = load_reachable(file, bootstrap_servers)
+    found = letters.chosen(topology, step, where, record_id)
     if found or as_json:
         print(letters.whole(found, as_json=as_json))
     else:
-        say("no open dead letter like that")
+        say(letters.nothing_like(topology, step, where, record_id))
     return Exit.OK if found or not record_id else Exit.FAILURE
 
 
@@ -105,11 +107,13 @@ def replay(
     import json
 
     from headrace.cli import letters
+    from headrace.cli.progress import Progress
     from headrace.cli.settings import load_reachable, say
     from headrace.kafka.replay import replay as send_back
 
-    topology = load_reachable(file, bootstrap_servers)
-    done = asyncio.run(send_back(topology, letters.choice(step, where), rate=rate))
+    topology, choose = load_reachable(file, bootstrap_servers), letters.choice(step, where)
+    with Progress() as progress, progress.count("dead letters sent back") as count:
+        done = asyncio.run(send_back(topology, choose, rate=rate, report=count))
     if as_json:
         print(json.dumps({"replayed": done.records, "without_value": done.without_value}))
     else:

@@ -16,6 +16,8 @@ from typing import TypeVar
 from headrace.cli import topic_plan
 from headrace.cli.exits import Exit
 from headrace.cli.feeding import Feed, Inputs
+from headrace.cli.progress import Progress
+from headrace.cli.serving import start_server, started_urls
 from headrace.cli.settings import (
     ANSWER_WITHIN_S,
     EMBEDDED,
@@ -25,12 +27,10 @@ from headrace.cli.settings import (
     await_broker,
     connection_of,
     model_urls,
-    say,
 )
 from headrace.errors import BrokerUnavailableError
 from headrace.kafka.tally import Summary, Tally
 from headrace.local.kafka import EmbeddedKafka, join_or_start
-from headrace.local.model_server import ModelServer
 from headrace.local.supervisor import (
     Command,
     Restartable,
@@ -75,14 +75,17 @@ def bring_up(loaded: Loaded, wishes: Wishes) -> int:
     Raises:
         HeadraceError: A part cannot start or go on.
     """
-    return asyncio.run(_Everything(loaded, wishes).run())
+    with Progress() as progress:
+        return asyncio.run(_Everything(loaded, wishes, progress).run())
 
 
 class _Everything:
-    def __init__(self, loaded: Loaded, wishes: Wishes) -> None:
-        self._spec = loaded.spec
+    def __init__(self, loaded: Loaded, wishes: Wishes, progress: Progress) -> None:
+        self._loaded = loaded
         self._topology = loaded.topology
         self._wishes = wishes
+        self._progress = progress
+        self._say = progress.say
         self._signals = 0
         self._seconds = 0.0
         self._summary: Summary | None = None
@@ -99,7 +102,7 @@ class _Everything:
         except asyncio.CancelledError:
             if not self._signals:
                 raise
-            say("stopped")
+            self._say("stopped")
             # Without --until-idle a signal is how `up` is meant to end.
             return Exit.INTERRUPTED if self._wishes.until_idle else Exit.OK
         self._print_summary()
@@ -108,25 +111,27 @@ class _Everything:
     def _on_signal(self, main: "asyncio.Task[None]") -> None:
         self._signals += 1
         if self._signals > 1:
+            self._progress.close()
             # The children see that this process is gone, and end.
             os._exit(Exit.INTERRUPTED)
-        say("stopping: workers first, then model servers and Kafka")
+        self._say("stopping: workers first, then model servers and Kafka")
         main.cancel()
 
     async def _run(self) -> None:
         # Parts end in the reverse of the order in which they were started.
         async with AsyncExitStack() as parts:
+            folder = folder_of(self._wishes.file).resolve()
             async with asyncio.TaskGroup() as starting:
                 kafka = starting.create_task(self._start_kafka(parts))
                 models = [
-                    starting.create_task(self._start_model(name, serve, parts))
+                    starting.create_task(start_server(name, serve, folder, parts, self._progress))
                     for name, serve in self._topology.serves.items()
                 ]
             address, broker = kafka.result()
             self._topology = replace(self._topology, bootstrap_servers=address)
             servers = dict(each.result() for each in models)
             for change in await topic_plan.apply(self._topology):
-                say(change.render())
+                self._say(change.render())
             tally = Tally(self._topology)
             parts.push_async_callback(tally.close)
             await _patiently(tally.begin)
@@ -135,9 +140,10 @@ class _Everything:
                 services.append(broker)
             async with asyncio.TaskGroup() as keepers:
                 keeping = [
-                    keepers.create_task(keep_running(service, report=say)) for service in services
+                    keepers.create_task(keep_running(service, report=self._say))
+                    for service in services
                 ]
-                await self._work(tally, self._urls(servers))
+                await self._work(tally, started_urls(self._loaded, servers))
                 for keeper in keeping:
                     keeper.cancel()
 
@@ -146,39 +152,18 @@ class _Everything:
         if address != EMBEDDED:
             await asyncio.to_thread(await_broker, connection_of(self._topology), ANSWER_WITHIN_S)
             return address, None
-        address, broker = await asyncio.to_thread(join_or_start, self._wishes.data_dir, say)
+        with self._progress.step("Kafka") as tell:
+            address, broker = await asyncio.to_thread(join_or_start, self._wishes.data_dir, tell)
         if broker is not None:
             parts.push_async_callback(asyncio.to_thread, broker.stop)
-        say(f"Kafka {'started' if broker else 'found'} at {address}")
+        self._say(f"Kafka {'started' if broker else 'found'} at {address}")
         return address, broker
-
-    async def _start_model(
-        self, name: str, serve: str, parts: AsyncExitStack
-    ) -> tuple[str, ModelServer]:
-        folder = folder_of(self._wishes.file).resolve()
-        server = ModelServer(serve, directory=folder, progress=say)
-        # Before the start: stopping is also what makes a start under way give up.
-        parts.push_async_callback(asyncio.to_thread, server.stop)
-        await asyncio.to_thread(server.start)
-        say(f"model server {name} is ready")
-        return name, server
-
-    def _urls(self, servers: Mapping[str, ModelServer]) -> dict[str, str]:
-        """Return the URL of every model that a started server has, by the model's name."""
-        urls = {}
-        for stage in self._topology.stages:
-            model = stage.step.model
-            server = servers.get(self._spec.models[model.name].server or model.name)
-            if server is not None:
-                scheme = model.urls[0].partition("://")[0].removesuffix("s")
-                urls[model.name] = server.url(scheme)
-        return urls
 
     async def _work(self, tally: Tally, urls: Mapping[str, str]) -> None:
         """Run the workers until there is nothing left to do, then drain and count."""
         begun = time.monotonic()
         workers = [self._command(slot, urls) for slot in range(self._wishes.workers)]
-        async with Supervisor(workers, write=say) as supervisor:
+        async with Supervisor(workers, write=self._say) as supervisor:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(supervisor.watch())
                 telling = tasks.create_task(self._tell(tally))
@@ -189,7 +174,7 @@ class _Everything:
                 self._seconds = await self._idle_at(tally) - begun
                 telling.cancel()
                 killing.cancel()
-                say("draining the workers")
+                self._say("draining the workers")
                 await supervisor.stop()
             self._status = supervisor.status()
         self._summary = await _patiently(tally.summary)
@@ -199,7 +184,7 @@ class _Everything:
         if self._wishes.inputs.files:
             feed = Feed(connection_of(self._topology), self._wishes.inputs)
             await feed.run()
-            say(f"sent {feed.sent:,} records")
+            self._say(f"sent {feed.sent:,} records")
             killing.cancel()
 
     async def _kill(self, supervisor: Supervisor) -> None:
@@ -208,17 +193,15 @@ class _Everything:
             await asyncio.sleep(self._wishes.kill_every_s)
             name = supervisor.kill_one(rng)
             if name is not None:
-                say(f"killed {name}")
+                self._say(f"killed {name}")
 
     async def _tell(self, tally: Tally) -> None:
-        """Say how far the run is, when that has changed."""
-        told = 0
-        while True:
-            await asyncio.sleep(TELL_EVERY_S)
-            progress = await _patiently(tally.progress)
-            if progress.done != told:
-                told = progress.done
-                say(f"{told:,} of {progress.total:,} records done")
+        """Show how far the run is."""
+        with self._progress.count("records done") as count:
+            while True:
+                await asyncio.sleep(TELL_EVERY_S)
+                progress = await _patiently(tally.progress)
+                count(progress.done, progress.total)
 
     async def _idle_at(self, tally: Tally) -> float:
         """Return since when everything that was there is finished; it stayed so for a moment."""
@@ -252,6 +235,7 @@ class _Everything:
     def _print_summary(self) -> None:
         if self._summary is None or self._status is None:
             return
+        self._progress.close()
         told = asdict(self._summary) | {
             "seconds": round(self._seconds, 3),
             "kills": self._status.kills,

@@ -38,13 +38,16 @@ class Inputs:
         for text in texts:
             topic, equals, name = text.partition("=")
             if not equals or not name:
-                raise ConfigError(f"--input {text!r} is not TOPIC=FILE")
+                example = f"{min(sources, default='topic')}=FILE.jsonl"
+                raise ConfigError(f"--input {text!r} is not TOPIC=FILE, as in {example}")
             if topic not in sources:
                 known = ", ".join(sorted(sources))
                 raise ConfigError(
                     f"--input: the pipeline does not read topic {topic!r}; it reads {known}"
                 )
-            if not Path(name).is_file():
+            if Path(name).is_dir():
+                raise ConfigError(f"--input: {name!r} is a folder; name a file of lines")
+            if not Path(name).exists():
                 raise ConfigError(f"--input: there is no file {name!r}")
             files.append((topic, Path(name)))
         return cls(files, rate)

@@ -50,6 +50,23 @@ def chosen(
     return [each for each in letters if holds(each) and record_id in (None, each.id)]
 
 
+def nothing_like(
+    topology: Topology, step: str | None, where: str | None, record_id: str | None = None
+) -> str:
+    """Return words for nothing that the filters let through, and where to look instead."""
+    steps = [stage.step.name for stage in topology.stages]
+    said = "no open dead letter"
+    if record_id is not None:
+        said += f" of record {record_id!r}"
+    if step is not None:
+        said += f" of step {step!r}"
+    if where is not None:
+        said += " for which that holds"
+    if step is not None and step not in steps:
+        return f"{said}; the pipeline's steps are {', '.join(steps)}"
+    return said if said == "no open dead letter" else f"{said}; `headrace dlq ls` lists all"
+
+
 def choice(step: str | None, where: str | None) -> Callable[[DeadLetter], bool]:
     """Return what decides whether a letter is meant.
 

@@ -10,7 +10,12 @@ from headrace.errors import ConfigError
 def raw_lines(path: Path) -> Iterator[bytes]:
     """Yield each line's bytes, without its line feed and otherwise as they are."""
     with path.open("rb") as file:
-        yield from (line.removesuffix(b"\n") for line in file)
+        yield from lines_of(file)
+
+
+def lines_of(file: BinaryIO) -> Iterator[bytes]:
+    """Yield each line's bytes, without its line feed and otherwise as they are."""
+    return (line.removesuffix(b"\n") for line in file)
 
 
 def json_lines(file: BinaryIO, key_path: str | None) -> Iterator[tuple[bytes, bytes | None]]:

@@ -8,11 +8,17 @@ from typing import NoReturn
 import click
 
 from headrace.cli.exits import Exit
+from headrace.cli.options import Suggesting
 
 VERBS: Mapping[str, str] = {
     "up": "headrace.cli.up:up",
     "run": "headrace.cli.run:run",
+    "init": "headrace.cli.init:init",
     "lint": "headrace.cli.lint:lint",
+    "test": "headrace.cli.cases:test",
+    "try": "headrace.cli.trial:try_",
+    "bench": "headrace.cli.bench:bench",
+    "graph": "headrace.cli.graph:graph",
     "topics": "headrace.cli.topics:topics",
     "status": "headrace.cli.status:status",
     "dlq": "headrace.cli.dlq:dlq",
@@ -23,7 +29,7 @@ VERBS: Mapping[str, str] = {
 """Verb to where its command is; imported only when it is asked for."""
 
 
-class LazyVerbs(click.Group):
+class LazyVerbs(Suggesting):
     """The verbs, in the order of the table, each imported when it is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

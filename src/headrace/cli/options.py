@@ -1,7 +1,9 @@
 """Options that verbs share, each with its environment variable named in its help."""
 
+import difflib
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -29,9 +31,17 @@ def option(*names: str, **settings: Any) -> Callable[[_Function], _Function]:
 
 file_argument = click.argument("file", metavar="FILE")
 
+
+def _check_address(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value and not re.fullmatch(r"[^\s/,]+(,[^\s/,]+)*", value):
+        raise click.BadParameter(f"{value!r} is not HOST:PORT, as in localhost:9092")
+    return value
+
+
 bootstrap_option = option(
     "--bootstrap-servers",
     metavar="HOST:PORT",
+    callback=_check_address,
     envvar="KAFKA_BOOTSTRAP_SERVERS",
     help="Kafka's address instead of the file's; `embedded` for the broker of `headrace up`.",
 )
@@ -44,9 +54,55 @@ pipeline_option = option(
 
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON for a machine to read.")
 
-POSITIVE = click.FloatRange(min=0, min_open=True)
-COUNT = click.IntRange(min=1)
-PORT = click.IntRange(1, 65_535)
+
+class Number(click.ParamType[float]):
+    """A number, which says in whole words what it should have been."""
+
+    name = "number"
+
+    def __init__(self, form: str, words: str, convert: Callable[[str], float]) -> None:
+        self._form = re.compile(form, re.ASCII)
+        self._words = words
+        self._convert = convert
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number that a text says."""
+        text = str(value)
+        number = self._convert(text) if self._form.fullmatch(text) else 0
+        if not number:
+            self.fail(f"{text!r} is not {self._words}", param, ctx)
+        return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text.removesuffix("ms").removesuffix("s"))
+    return number / 1000 if text.endswith("ms") else number
+
+
+POSITIVE = Number(r"\d{0,12}\.?\d{1,6}", "a number above 0, as in 60 or 0.5", float)
+SECONDS = Number(r"\d{0,9}\.?\d{1,6}(s|ms)?", "a time above 0, as in 2, 2s or 500ms", _seconds)
+COUNT = Number(r"\d{1,6}", "a whole number from 1 on", int)
+PORT = Number(
+    r"\d{1,5}", "a port from 1 to 65535", lambda text: int(text) if int(text) < 2**16 else 0
+)
+
+
+class Suggesting(click.Group):
+    """Commands of which a mistyped one is answered with those that there are."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command by its name."""
+        known = self.list_commands(ctx)
+        name = args[0]
+        if name not in known and not name.startswith("-"):
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"there is: {', '.join(known)}"
+            raise click.UsageError(f"no such command {name!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
 
 
 class Verb(click.Command):
@@ -86,7 +142,7 @@ class Verb(click.Command):
         ctx.exit(code or Exit.OK)
 
 
-class Verbs(click.Group):
+class Verbs(Suggesting):
     """A group of verbs."""
 
     command_class = Verb
@@ -125,10 +181,18 @@ def _causes(error: BaseException) -> Sequence[str]:
     lines: list[str] = []
     cause: BaseException | None = error
     while cause is not None:
-        text = str(cause) or type(cause).__name__
+        text = _words(cause)
         # The Kafka client's own words are part of the message above it.
         is_repeated = type(cause).__module__ == "cimpl" or any(text in line for line in lines)
         if not is_repeated:
             lines.append(text)
         cause = cause.__cause__
     return lines
+
+
+def _words(error: BaseException) -> str:
+    """Return what an error says; one of the system without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror.lower()}"
+    return str(error) or type(error).__name__

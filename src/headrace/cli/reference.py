@@ -1,4 +1,4 @@
-"""Writes the reference pages of the command line and of log events from the code itself."""
+"""Writes the reference pages of the command line, log events and metrics from the code itself."""
 
 import ast
 import inspect
@@ -11,6 +11,7 @@ import click
 
 from headrace.cli.exits import Exit
 from headrace.cli.main import VERBS, headrace
+from headrace.telemetry.metrics import LABELS, StageCollector
 
 PACKAGE = Path(__file__).parent.parent
 
@@ -62,6 +63,25 @@ def events_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def metrics_page() -> str:
+    """Return the page of metrics as Markdown."""
+    labels = ", ".join(f"`{label}`" for label in LABELS)
+    lines = [
+        "# Metrics",
+        "",
+        "Generated from the code; do not edit. Every worker serves them under `/metrics` for",
+        f"Prometheus. All have the labels {labels};",
+        "those of partitions `topic` and `partition` as well. Counters begin at 0 with the worker.",
+        "",
+        "| metric | kind | meaning |",
+        "|---|---|---|",
+    ]
+    for each in StageCollector([]).collect():
+        ending = "_total" if each.type == "counter" else ""
+        lines.append(f"| `{each.name}{ending}` | {each.type} | {each.documentation} |")
+    return "\n".join(lines) + "\n"
+
+
 def events() -> Iterator[Event]:
     """Find every log call of the package that names its event."""
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -75,10 +95,11 @@ def events() -> Iterator[Event]:
 
 
 def main(folder: Path) -> None:
-    """Write both pages into a folder."""
+    """Write the pages into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cli.md").write_text(cli_page(), encoding="utf-8")
     (folder / "events.md").write_text(events_page(), encoding="utf-8")
+    (folder / "metrics.md").write_text(metrics_page(), encoding="utf-8")
 
 
 def _cli_lines() -> Iterator[str]:

@@ -33,7 +33,8 @@ def run(
     import os
 
     from headrace.cli.settings import load_topology, stage_named
-    from headrace.cli.work import Plan, work
+    from headrace.cli.work import work
+    from headrace.core.topology import Plan
     from headrace.telemetry import logs
 
     logs.configure(os.environ)

@@ -18,7 +18,7 @@ from headrace.cli.options import POSITIVE, Verb, bootstrap_option, option, pipel
     "--curve",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE.csv",
-    help="Lines `second,rate`: the rate follows them, straight between two lines.",
+    help="Lines `seconds,records_per_second`: the rate follows them, straight between two.",
 )
 @pipeline_option
 @bootstrap_option
@@ -34,10 +34,12 @@ def send(
     """Send each line of FILE (or stdin) as one record to TOPIC.
 
     Every line must be JSON; the first that is not ends the verb. Without --key records have no
-    key and go round the partitions.
+    key and go round the partitions. A --curve whose last rate is 0 ends the verb there; any other
+    last rate goes on.
     """
     from headrace.cli import pacing
     from headrace.cli.lines import json_lines
+    from headrace.cli.progress import Progress
     from headrace.cli.settings import await_broker, connection_to, say
     from headrace.kafka.lines import LineWriter
 
@@ -48,8 +50,10 @@ def send(
     await_broker(connection)
     with LineWriter(connection, topic) as writer:
         try:
-            for value, key in pacing.paced(json_lines(file, key_path), pace):
-                writer.write(value, key)
+            with Progress() as progress, progress.count("records sent") as count:
+                for value, key in pacing.paced(json_lines(file, key_path), pace):
+                    writer.write(value, key)
+                    count(writer.sent, None)
         finally:
             writer.flush()
             say(f"sent {writer.sent:,} records to {topic}")

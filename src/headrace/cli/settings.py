@@ -10,6 +10,7 @@ import click
 
 from headrace.core.topology import Model, Stage, Topology
 from headrace.errors import BrokerUnavailableError, ConfigError
+from headrace.spec.loader import Checked
 from headrace.spec.models import PipelineSpec
 
 EMBEDDED = "embedded"
@@ -41,10 +42,20 @@ def load_pipeline(file: str, bootstrap: str | None = None) -> Loaded:
     Raises:
         SpecError: The pipeline has errors.
     """
-    from headrace.spec.compile import compile_pipeline
-    from headrace.spec.loader import check, folder_of
+    from headrace.spec.loader import check
 
-    checked = check(file, os.environ)
+    return compiled(check(file, os.environ), file, bootstrap)
+
+
+def compiled(checked: Checked, file: str, bootstrap: str | None = None) -> Loaded:
+    """Compile a pipeline that was checked.
+
+    Raises:
+        SpecError: The pipeline has errors.
+    """
+    from headrace.spec.compile import compile_pipeline
+    from headrace.spec.loader import folder_of
+
     spec = checked.unwrap()
     topology = compile_pipeline(spec, folder_of(file))
     if bootstrap:
@@ -52,7 +63,7 @@ def load_pipeline(file: str, bootstrap: str | None = None) -> Loaded:
     membership = os.environ.get(MEMBERSHIP)
     if membership and spec.kafka.membership is None:
         topology = replace(topology, membership=membership)
-    return Loaded(spec, _with_model_urls(topology, model_urls()))
+    return Loaded(spec, with_model_urls(topology, model_urls()))
 
 
 def load_topology(file: str, bootstrap: str | None = None) -> Topology:
@@ -167,7 +178,9 @@ def model_urls() -> Mapping[str, str]:
         raise ConfigError(f"{MODEL_URLS} is not a JSON object of model to URL") from error
 
 
-def _with_model_urls(topology: Topology, urls: Mapping[str, str]) -> Topology:
+def with_model_urls(topology: Topology, urls: Mapping[str, str]) -> Topology:
+    """Return the pipeline with other URLs for some models, by the model's name."""
+
     def moved(model: Model) -> Model:
         return replace(model, urls=(urls[model.name],)) if model.name in urls else model
 

@@ -8,24 +8,26 @@ from headrace.cli.options import Verb, bootstrap_option, file_argument, json_opt
 
 @click.command(cls=Verb)
 @file_argument
-@option("--watch", is_flag=True, help="Show it again every two seconds, until Ctrl-C.")
+@option("--watch", is_flag=True, help="Show it again every two seconds, until Ctrl-C; exit 0.")
 @json_option
 @bootstrap_option
 def status(file: str, watch: bool, as_json: bool, bootstrap_servers: str | None) -> int:
     """Show per step: workers, rate, remaining work, in flight, oldest unfinished, errors, model.
 
     Remaining work comes from Kafka, the rest from the workers that answer; one that does not is
-    shown as unreachable.
+    shown as unreachable. With --watch a terminal shows one table that changes, anything else gets
+    block after block (with --json line after line), and a broker that is away is waited for.
     """
     import asyncio
-    import time
 
-    from headrace.cli import survey
     from headrace.cli.settings import load_reachable
+    from headrace.cli.survey import Survey, rendered
 
     topology = load_reachable(file, bootstrap_servers)
-    while True:
-        print(survey.rendered(asyncio.run(survey.look(topology)), as_json=as_json), flush=True)
-        if not watch:
-            return Exit.OK
-        time.sleep(1.0)
+    if watch:
+        from headrace.cli.watching import watch_steps
+
+        watch_steps(topology, as_json=as_json)
+    else:
+        print(rendered(asyncio.run(Survey(topology).look()), as_json=as_json))
+    return Exit.OK

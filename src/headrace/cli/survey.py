@@ -71,75 +71,93 @@ class StepSeen:
     model: str
 
 
-async def look(topology: Topology) -> list[StepSeen]:
-    """Return what every step is doing; takes a second, to see a rate.
+class Survey:
+    """Looks at a pipeline, once or again and again: a rate is that since the look before."""
 
-    Raises:
-        BrokerError: Kafka refuses, or no broker answers.
-    """
-    return list(await asyncio.gather(*(_look(topology, stage) for stage in topology.stages)))
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
+        self._before: dict[str, _Sample] = {}
+
+    async def look(self) -> list[StepSeen]:
+        """Return what every step is doing; the first time takes a second, to see a rate.
+
+        Raises:
+            BrokerError: Kafka refuses, or no broker answers.
+        """
+        return list(await asyncio.gather(*(self._look(each) for each in self._topology.stages)))
+
+    async def _look(self, stage: Stage) -> StepSeen:
+        group = KafkaGroup(self._topology, stage)
+        topics = [*(source.topic for source in stage.sources), stage.retry_topic]
+        try:
+            await group.await_coordinator()
+            connection = admin_properties(self._topology)
+            by_topic = await asyncio.to_thread(partitions_of, connection, topics)
+            partitions = [each for topic in topics for each in by_topic[topic]]
+            before = self._before.get(stage.name) or await _sample(group, partitions)
+            found = await group.members()
+            workers = list(await asyncio.gather(*(_ask(each, stage) for each in found)))
+            await asyncio.sleep(max(0.0, before.at_s + SAMPLE_S - time.monotonic()))
+            now = self._before[stage.name] = await _sample(group, partitions)
+            bounds = await group.bounds(partitions)
+        finally:
+            await group.close()
+        behind = {
+            each: max(at, bounds[each].start)
+            for each, at in now.committed.items()
+            if bounds[each].end > max(at, bounds[each].start)
+        }
+        return StepSeen(
+            step=stage.step.name,
+            group=stage.group,
+            workers=workers,
+            rate=round(now.rate_since(before), 1),
+            remaining=sum(bounds[each].end - at for each, at in behind.items()),
+            in_flight=sum(each.in_flight or 0 for each in workers),
+            oldest_s=await asyncio.to_thread(_oldest, connection, behind),
+            errors=_added(workers),
+            model=_model(workers),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Committed offsets, and when they were read."""
+
+    committed: Mapping[TopicPartition, int]
+    at_s: float
+
+    def rate_since(self, before: "_Sample") -> float:
+        moved = sum(at - before.committed.get(each, 0) for each, at in self.committed.items())
+        return max(0.0, moved / (self.at_s - before.at_s))
 
 
 def rendered(steps: Sequence[StepSeen], *, as_json: bool) -> str:
-    """Return the steps as a table for people, or one JSON object."""
+    """Return the steps as tables for people, or one JSON object."""
     if as_json:
         return json.dumps({"steps": [asdict(each) for each in steps]})
+    return "\n\n".join(columns(rows) for rows in tables(steps))
+
+
+def tables(steps: Sequence[StepSeen]) -> Sequence[Sequence[tuple[str, ...]]]:
+    """Return a table of the steps and, if there are any, one of the workers: headings first."""
     heading = ("STEP", "WORKERS", "RATE/s", "REMAINING", "IN FLIGHT", "OLDEST", "ERRORS", "MODEL")
     rows: list[tuple[str, ...]] = [heading, *(_row(each) for each in steps)]
-    lines = [columns(rows)]
     workers: list[tuple[str, ...]] = [
         ("SLOT", "STEP", "STATE", "PARTITIONS", "IN FLIGHT", "STATUS", "")
     ]
     for step in steps:
         workers += [_worker_row(step.step, each) for each in step.workers]
-    if len(workers) > 1:
-        lines.append(columns(workers))
-    return "\n\n".join(lines)
+    return [rows, workers] if len(workers) > 1 else [rows]
 
 
-async def _look(topology: Topology, stage: Stage) -> StepSeen:
-    group = KafkaGroup(topology, stage)
-    topics = [*(source.topic for source in stage.sources), stage.retry_topic]
-    try:
-        await group.await_coordinator()
-        connection = admin_properties(topology)
-        by_topic = await asyncio.to_thread(partitions_of, connection, topics)
-        partitions = [each for topic in topics for each in by_topic[topic]]
-        before, begun = await _committed(group, partitions), time.monotonic()
-        found = await group.members()
-        workers = list(await asyncio.gather(*(_ask(each, stage) for each in found)))
-        await asyncio.sleep(max(0.0, begun + SAMPLE_S - time.monotonic()))
-        now, took_s = await _committed(group, partitions), time.monotonic() - begun
-        bounds = await group.bounds(partitions)
-    finally:
-        await group.close()
-    behind = {
-        each: max(at, bounds[each].start)
-        for each, at in now.items()
-        if bounds[each].end > max(at, bounds[each].start)
-    }
-    moved = sum(at - before[each] for each, at in now.items())
-    return StepSeen(
-        step=stage.step.name,
-        group=stage.group,
-        workers=workers,
-        rate=round(max(0.0, moved / took_s), 1),
-        remaining=sum(bounds[each].end - at for each, at in behind.items()),
-        in_flight=sum(each.in_flight or 0 for each in workers),
-        oldest_s=await asyncio.to_thread(_oldest, connection, behind),
-        errors=_added(workers),
-        model=_model(workers),
-    )
-
-
-async def _committed(
-    group: KafkaGroup, partitions: Sequence[TopicPartition]
-) -> Mapping[TopicPartition, int]:
+async def _sample(group: KafkaGroup, partitions: Sequence[TopicPartition]) -> _Sample:
     found = await group.committed(partitions, stable=False)
-    return {
-        each: 0 if committed is None or committed.offset is None else committed.offset
-        for each, committed in found.items()
+    committed = {
+        each: 0 if offset is None or offset.offset is None else offset.offset
+        for each, offset in found.items()
     }
+    return _Sample(committed, time.monotonic())
 
 
 async def _ask(member: Member, stage: Stage) -> WorkerSeen:

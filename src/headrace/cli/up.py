@@ -5,7 +5,15 @@ from pathlib import Path
 import click
 
 from headrace.cli.exits import Exit
-from headrace.cli.options import COUNT, POSITIVE, Verb, bootstrap_option, file_argument, option
+from headrace.cli.options import (
+    COUNT,
+    POSITIVE,
+    SECONDS,
+    Verb,
+    bootstrap_option,
+    file_argument,
+    option,
+)
 
 
 @click.command(cls=Verb)
@@ -21,9 +29,9 @@ from headrace.cli.options import COUNT, POSITIVE, Verb, bootstrap_option, file_a
 @option("--rate", type=POSITIVE, metavar="N", help="Records a second, of each --input.")
 @option(
     "--kill-every",
-    type=POSITIVE,
+    type=SECONDS,
     metavar="S",
-    help="Kill a random worker with -9 every S seconds, with --input until all lines are sent.",
+    help="Kill a random worker with -9 every S (2, 2s, 500ms), with --input until all are sent.",
 )
 @option(
     "--until-idle",

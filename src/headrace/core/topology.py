@@ -1,6 +1,6 @@
 """The compiled pipeline: stages and steps with every default filled in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -72,6 +72,34 @@ class BatchPolicy:
     max_wait_s: float = 0.005
 
 
+class Profile(StrEnum):
+    """How a model is asked over HTTP."""
+
+    AUTO = "auto"
+    JSON = "json"
+    BINARY = "binary"
+    V1 = "v1"
+
+
+@dataclass(frozen=True, slots=True)
+class OAuth:
+    """A login by the client-credentials grant of OAuth 2.
+
+    Attributes:
+        token_url: Where tokens are asked for.
+        client_id: The client.
+        client_secret: Its secret.
+        scope: What to ask for, empty for the endpoint's choice.
+        audience: Whom the token is for, empty to leave it out.
+    """
+
+    token_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    scope: str = ""
+    audience: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """Where a model is served and how it is called.
@@ -84,7 +112,10 @@ class Model:
         timeout_s: Longest a call may take, seconds.
         min_in_flight: Fewest requests at once that adaptive concurrency goes down to.
         max_in_flight: Most requests at once.
+        profile: How it is asked over HTTP.
         token: Bearer token, empty for none.
+        token_file: File with a bearer token that may change, empty for none.
+        oauth: Where bearer tokens are asked for, None for nowhere.
         headers: Sent with every call.
         authority: Overrides the :authority / Host header, empty for the URL's.
         tls: PEM file paths by role: ca, cert, key; and server_name.
@@ -98,7 +129,10 @@ class Model:
     timeout_s: float = 30.0
     min_in_flight: int = 1
     max_in_flight: int = 16
+    profile: Profile = Profile.AUTO
     token: str = field(default="", repr=False)
+    token_file: str = ""
+    oauth: OAuth | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     authority: str = ""
     tls: Mapping[str, str] = field(default_factory=dict)
@@ -240,3 +274,28 @@ class Topology:
     replication: int = 1
     trace_window_s: float = 3600.0
     serves: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one process runs of a pipeline.
+
+    Attributes:
+        topology: The compiled pipeline.
+        slot: The process's name in the fleet.
+        stages: Names of the stages to run, empty for all.
+        status_port: Port of the status endpoint, None for any.
+        ignore_metadata: Whether unreadable commits are no reason to stop.
+    """
+
+    topology: Topology
+    slot: str
+    stages: Sequence[str] = ()
+    status_port: int | None = None
+    ignore_metadata: bool = False
+
+    @property
+    def chosen(self) -> Sequence[Stage]:
+        """The stages to run."""
+        stages = self.topology.stages
+        return [stage for stage in stages if not self.stages or stage.name in self.stages]

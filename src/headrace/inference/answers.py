@@ -1,14 +1,16 @@
-"""Reads ModelInfer answers: every bound output is there, of the right datatype, one row each."""
+"""Reads ModelInfer answers of gRPC."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
 from headrace.core.topology import OutputField
-from headrace.errors import BrokenAnswerError, RowCountError
+from headrace.errors import BrokenAnswerError
 from headrace.inference import oip_pb2 as pb
-from headrace.inference.tensors import Column, arrange, unpack
+from headrace.inference.exchange import Reply
+from headrace.inference.metadata import TensorMetadata
+from headrace.inference.outputs import Answered, OutputReader
 from headrace.ports import Prediction
 
 CONTENTS = {
@@ -33,16 +35,16 @@ class AnswerReader:
 
     Args:
         outputs: Fields to fill, in the order of the prediction's columns.
-        datatypes: What the model's metadata says of its outputs; those it lists are enforced.
+        described: The model's outputs as its metadata describes them; those it lists are enforced.
     """
 
     def __init__(
-        self, outputs: Sequence[OutputField], datatypes: Mapping[str, str] | None = None
+        self, outputs: Sequence[OutputField], described: Sequence[TensorMetadata] = ()
     ) -> None:
-        self._outputs = tuple(outputs)
-        self._datatypes = dict(datatypes or {})
+        self._reader = OutputReader(outputs, described)
+        self._wanted = frozenset(field.tensor for field in outputs)
 
-    def read(self, answer: bytes, rows: int) -> Prediction:
+    def read(self, reply: Reply, rows: int) -> Prediction:
         """Return the prediction for a request of `rows` rows.
 
         Raises:
@@ -50,41 +52,34 @@ class AnswerReader:
             BrokenAnswerError: An output is missing, of another datatype, or cannot be read.
         """
         try:
-            response = pb.ModelInferResponse.FromString(answer)
+            response = pb.ModelInferResponse.FromString(reply.body)
         except DecodeError:
             raise BrokenAnswerError("the answer is not a ModelInferResponse") from None
-        tensors = {tensor.name: at for at, tensor in enumerate(response.outputs)}
         raws = _raws(response)
-        columns = []
-        faults: dict[int, str] = {}
-        for field in self._outputs:
-            at = tensors.get(field.tensor)
-            if at is None:
-                raise BrokenAnswerError(_missing(field.tensor, tensors))
-            column = self._column(field, response.outputs[at], raws.get(at), rows)
-            columns.append(column.values)
-            for row, why in column.faults.items():
-                faults.setdefault(row, f"output {field.tensor!r}: {why}")
-        return Prediction(columns, response.model_version, faults)
+        answered = {
+            tensor.name: _answered(tensor, raws.get(at), tensor.name in self._wanted)
+            for at, tensor in enumerate(response.outputs)
+        }
+        return self._reader.read(answered, rows, response.model_version)
 
-    def _column(self, field: OutputField, tensor: Any, raw: bytes | None, rows: int) -> Column:
-        datatype, shape = tensor.datatype, tuple(tensor.shape)
-        wanted = self._datatypes.get(field.tensor, datatype)
-        if datatype != wanted:
-            raise BrokenAnswerError(
-                f"output {field.tensor!r} is {datatype} where the model's metadata says {wanted}"
-            )
-        flags = {"as_base64": field.as_base64, "nan_as_null": field.nan_as_null}
-        try:
-            if raw is not None:
-                return unpack(datatype, shape, raw, rows, **flags)
-            if datatype == "FP16":
-                return unpack(
-                    datatype, shape, b"".join(tensor.contents.bytes_contents), rows, **flags
-                )
-            return arrange(datatype, shape, _values(tensor), rows, **flags)
-        except (BrokenAnswerError, RowCountError) as error:
-            raise type(error)(f"output {field.tensor!r}: {error}") from None
+
+def _answered(tensor: Any, raw: bytes | None, is_wanted: bool) -> Answered:
+    contents = raw if raw is not None else _contents(tensor) if is_wanted else b""
+    content_type = tensor.parameters.get("content_type") if tensor.parameters else None
+    is_base64 = content_type is not None and content_type.string_param == "base64"
+    return Answered(tensor.datatype, tuple(tensor.shape), contents, is_base64)
+
+
+def _contents(tensor: Any) -> bytes | list[Any]:
+    """Return typed contents; MLServer packs FP16, which has none, into those of BYTES."""
+    if tensor.datatype == "FP16":
+        return b"".join(tensor.contents.bytes_contents)
+    name = CONTENTS.get(tensor.datatype)
+    if name is None:
+        raise BrokenAnswerError(
+            f"output {tensor.name!r}: datatype {tensor.datatype!r} is not one of the protocol's"
+        )
+    return list(getattr(tensor.contents, name))
 
 
 def _raws(response: Any) -> dict[int, bytes]:
@@ -100,15 +95,3 @@ def _raws(response: Any) -> dict[int, bytes]:
             f"the answer has {len(raws)} raw contents for {len(response.outputs)} outputs"
         )
     return dict(zip(empty, raws, strict=True))
-
-
-def _values(tensor: Any) -> list[Any]:
-    name = CONTENTS.get(tensor.datatype)
-    if name is None:
-        raise BrokenAnswerError(f"datatype {tensor.datatype!r} is not one of the protocol's")
-    return list(getattr(tensor.contents, name))
-
-
-def _missing(name: str, tensors: Mapping[str, int]) -> str:
-    found = ", ".join(map(repr, tensors)) or "none"
-    return f"the answer has no output {name!r}, only {found}"

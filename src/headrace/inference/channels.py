@@ -1,21 +1,15 @@
 """gRPC channels to a model's replicas: URLs, TLS, limits, keepalive, call metadata."""
 
-import ipaddress
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 import grpc
 import grpc.aio
 
 from headrace.core.topology import Model
 from headrace.errors import ConfigError
-
-SCHEMES = frozenset({"grpc", "grpcs"})
-
-_DEFAULT_PORTS = {"grpc": 80, "grpcs": 443}
-_TLS_ROLES = frozenset({"ca", "cert", "key", "server_name"})
+from headrace.inference.addresses import is_loopback, parse, place
+from headrace.inference.tls import read_files, system_roots
 
 _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_send_message_length", -1),
@@ -44,10 +38,7 @@ def target(url: str) -> str:
     Raises:
         ConfigError: The URL is not one of ours.
     """
-    parts = _parse(url)
-    host = parts.hostname or ""
-    port = parts.port or _DEFAULT_PORTS[parts.scheme]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return place(parse(url, "grpc"))
 
 
 def open_channel(url: str, model: Model) -> grpc.aio.Channel:
@@ -57,8 +48,8 @@ def open_channel(url: str, model: Model) -> grpc.aio.Channel:
         ConfigError: The URL or a TLS file is wrong.
     """
     options = list(_OPTIONS)
-    parts = _parse(url)
-    if _is_loopback(parts.hostname or ""):
+    parts = parse(url, "grpc")
+    if is_loopback(parts):
         options.append(("grpc.enable_http_proxy", 0))
     if model.authority:
         options.append(("grpc.default_authority", model.authority))
@@ -69,60 +60,19 @@ def open_channel(url: str, model: Model) -> grpc.aio.Channel:
     return grpc.aio.secure_channel(target(url), _credentials(model.tls), options=options)
 
 
-def call_metadata(model: Model) -> tuple[tuple[str, str | bytes], ...]:
-    """Return what is sent with every call: the headers and the bearer token.
+def call_metadata(headers: Mapping[str, str]) -> tuple[tuple[str, str | bytes], ...]:
+    """Return the headers as they are sent with every call.
 
     Raises:
         ConfigError: A header cannot be sent over gRPC.
     """
-    pairs = [_pair(name.lower(), value) for name, value in model.headers.items()]
-    if model.token:
-        pairs.append(_pair("authorization", f"Bearer {model.token}"))
-    return tuple(pairs)
-
-
-def _parse(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        has_port = parts.port is None or parts.port > 0
-    except ValueError:
-        raise ConfigError(f"{_without_user(url)!r} is not a URL like grpc://host:8081") from None
-    if parts.scheme not in SCHEMES or not parts.hostname or not has_port:
-        raise ConfigError(f"{_without_user(url)!r} is not a URL like grpc://host:8081")
-    if parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ConfigError(f"{_without_user(url)!r}: a gRPC URL is only a host and a port")
-    return parts
-
-
-def _without_user(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return tuple(_pair(name.lower(), value) for name, value in headers.items())
 
 
 def _credentials(tls: Mapping[str, str]) -> grpc.ChannelCredentials:
-    if unknown := sorted(set(tls) - _TLS_ROLES):
-        raise ConfigError(
-            f"tls has no {', '.join(unknown)}; it has {', '.join(sorted(_TLS_ROLES))}"
-        )
-    if ("cert" in tls) != ("key" in tls):
-        raise ConfigError("tls: a client certificate needs both cert and key")
-    return grpc.ssl_channel_credentials(_read(tls, "ca"), _read(tls, "key"), _read(tls, "cert"))
-
-
-def _read(tls: Mapping[str, str], role: str) -> bytes | None:
-    if role not in tls:
-        return None
-    try:
-        return Path(tls[role]).read_bytes()
-    except OSError as exc:
-        raise ConfigError(f"tls {role}: {tls[role]}: {exc.strerror}") from exc
+    files = read_files(tls)
+    roots = files.get("ca") or system_roots()
+    return grpc.ssl_channel_credentials(roots, files.get("key"), files.get("cert"))
 
 
 def _pair(name: str, value: str) -> tuple[str, str | bytes]:

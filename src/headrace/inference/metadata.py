@@ -99,6 +99,23 @@ def check(
     return problems
 
 
+def check_batching(
+    metadata: ModelMetadata,
+    inputs: Sequence[Input],
+    outputs: Sequence[OutputField],
+    max_size: int,
+) -> list[str]:
+    """Return every bound tensor whose first dimension is not free for a batch's rows."""
+    bound = {each.tensor for each in inputs} | {each.tensor for each in outputs}
+    return [
+        f"tensor {tensor.name!r} of model {metadata.name!r} has the shape {list(tensor.shape)}, so"
+        f" a request has {tensor.shape[0]} rows; the pipeline sends up to {max_size}"
+        " (batch: {max_size: " + str(tensor.shape[0]) + "})"
+        for tensor in (*metadata.inputs, *metadata.outputs)
+        if tensor.name in bound and tensor.shape and 0 <= tensor.shape[0] != max_size
+    ]
+
+
 def lay_out(
     metadata: ModelMetadata, inputs: Sequence[Input], columns: Sequence[Sequence[Any]]
 ) -> tuple[Layout, ...]:
@@ -215,7 +232,7 @@ def _check_input(
         problems.append(f"{name} is {tensor.datatype}, the pipeline says {wanted.datatype}")
     if tensor.datatype not in DATATYPES and not wanted.datatype:
         problems.append(f"{name} is {tensor.datatype}, which the protocol does not have")
-    if wanted.shape is not None and not _agree(wanted.shape, tensor.shape[1:]):
+    if wanted.shape is not None and not agree(wanted.shape, tensor.shape[1:]):
         problems.append(
             f"a row of {name} has the shape {list(tensor.shape[1:])}, the pipeline says "
             f"{list(wanted.shape)}"
@@ -223,7 +240,8 @@ def _check_input(
     return problems
 
 
-def _agree(ours: Sequence[int], theirs: Sequence[int]) -> bool:
+def agree(ours: Sequence[int], theirs: Sequence[int]) -> bool:
+    """Whether two shapes may be the same; negative dimensions vary."""
     return len(ours) == len(theirs) and all(
         one == other or one < 0 or other < 0 for one, other in zip(ours, theirs, strict=True)
     )

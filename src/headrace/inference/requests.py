@@ -1,13 +1,16 @@
-"""Writes ModelInfer requests: everything that does not depend on the rows is encoded once."""
+"""Writes ModelInfer requests of gRPC: what does not depend on the rows is encoded once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.core.topology import Model, OutputField
-from headrace.errors import InvalidRowsError
 from headrace.inference import oip_pb2 as pb
+from headrace.inference.exchange import Question
+from headrace.inference.inputs import fill
 from headrace.inference.metadata import Layout
-from headrace.inference.tensors import pack, shape_of_rows
+from headrace.inference.tensors import pack
+
+INFER = "/inference.GRPCInferenceService/ModelInfer"
 
 _MAX_CACHED_HEADS = 256
 
@@ -27,29 +30,17 @@ class RequestWriter:
         self._outputs = tuple(dict.fromkeys(field.tensor for field in outputs))
         self._heads: dict[tuple[int, tuple[tuple[int, ...], ...]], bytes] = {}
 
-    def write(self, columns: Sequence[Sequence[Any]]) -> bytes:
+    def write(self, columns: Sequence[Sequence[Any]]) -> Question:
         """Return the request for these columns, one per layout.
 
         Raises:
             InvalidRowsError: Some rows do not fit; it names all of them, over all inputs.
             InvalidInputError: The rows differ in shape and cannot share a request.
         """
-        raws: list[bytes] = []
-        shapes: list[tuple[int, ...]] = []
-        reasons: dict[int, str] = {}
-        for layout, column in zip(self._layouts, columns, strict=True):
-            try:
-                shape = shape_of_rows(layout.row_shape, column)
-                raws.append(pack(layout.datatype, shape, column))
-                shapes.append(shape)
-            except InvalidRowsError as invalid:
-                for row, why in invalid.reasons.items():
-                    reasons.setdefault(row, _explain(layout, why))
-        if reasons:
-            raise InvalidRowsError(dict(sorted(reasons.items())))
-        head = self._head(len(columns[0]), tuple(shapes))
+        shapes, raws = fill(self._layouts, columns, pack)
+        head = self._head(len(columns[0]), shapes)
         contents: bytes = pb.ModelInferRequest(raw_input_contents=raws).SerializeToString()
-        return head + contents
+        return Question(INFER, head + contents)
 
     def _head(self, rows: int, shapes: tuple[tuple[int, ...], ...]) -> bytes:
         head = self._heads.get((rows, shapes))
@@ -79,11 +70,6 @@ class RequestWriter:
         )
         head: bytes = request.SerializeToString()
         return head
-
-
-def _explain(layout: Layout, why: str) -> str:
-    hint = " (its datatype was guessed from the first values; write it)" if layout.is_guess else ""
-    return f"input {layout.tensor!r}: {why}{hint}"
 
 
 def _parameters(values: Mapping[str, str | int | bool]) -> dict[str, Any]:

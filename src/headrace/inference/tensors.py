@@ -4,7 +4,6 @@ A column holds one value per record; a tensor has one row per record, its first 
 columns are converted at once. Only when that fails is every row looked at, to name the bad ones.
 """
 
-import base64
 import math
 import struct
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from itertools import chain
 from typing import Any
 
 from headrace.errors import BrokenAnswerError, InvalidInputError, InvalidRowsError, RowCountError
+from headrace.inference.texts import Leniency, texts
 
 BYTES = "BYTES"
 CODES = {
@@ -34,14 +34,14 @@ CODES = {
 DATATYPES = frozenset({BYTES, *CODES})
 
 _SIZES = {datatype: struct.calcsize("<" + code) for datatype, code in CODES.items()}
-_FLOATS = frozenset({"FP16", "FP32", "FP64"})
+FLOATS = frozenset({"FP16", "FP32", "FP64"})
 _length = struct.Struct("<I")
 _MAX_LENGTH = 0xFFFF_FFFF
 
 _NUMBER = (frozenset({int, float}), "a number")
 _INTEGER = (frozenset({int}), "an integer")
 _ACCEPTS: dict[str, tuple[frozenset[type], str]] = {
-    datatype: _NUMBER if datatype in _FLOATS else _INTEGER for datatype in CODES
+    datatype: _NUMBER if datatype in FLOATS else _INTEGER for datatype in CODES
 } | {"BOOL": (frozenset({bool}), "true or false"), BYTES: (frozenset({str}), "text")}
 
 
@@ -76,10 +76,23 @@ def pack(datatype: str, row_shape: Sequence[int], column: Sequence[Any]) -> byte
     Raises:
         InvalidRowsError: Some values do not fit; it names all of them.
     """
+    return fit(datatype, row_shape, column)[0]
+
+
+def fit(
+    datatype: str, row_shape: Sequence[int], column: Sequence[Any]
+) -> tuple[bytes, Sequence[Any]]:
+    """Return the raw contents as `pack` does, and the flat values they were made of.
+
+    Raises:
+        InvalidRowsError: Some values do not fit; it names all of them.
+    """
     try:
-        return _encode(datatype, _flatten(row_shape, column))
+        flat = _flatten(row_shape, column)
+        return _encode(datatype, flat), flat
     except (TypeError, ValueError, OverflowError, struct.error):
-        return _encode(datatype, _flatten_checked(datatype, row_shape, column))
+        flat = _flatten_checked(datatype, row_shape, column)
+        return _encode(datatype, flat), flat
 
 
 def shape_of_rows(declared: Sequence[int], column: Sequence[Any]) -> tuple[int, ...]:
@@ -114,6 +127,7 @@ def unpack(
     *,
     as_base64: bool = False,
     nan_as_null: bool = False,
+    is_base64: bool = False,
 ) -> Column:
     """Return a tensor's raw contents as one value per row.
 
@@ -124,6 +138,7 @@ def unpack(
         rows: Rows there must be.
         as_base64: Turn BYTES into base64 text, whatever they hold.
         nan_as_null: Turn NaN into None.
+        is_base64: Whether BYTES are base64 text of what is meant.
 
     Raises:
         RowCountError: The tensor has another number of rows.
@@ -140,7 +155,8 @@ def unpack(
         values = list(struct.unpack(f"<{count}{CODES[datatype]}", raw))
     else:
         raise BrokenAnswerError(f"datatype {datatype!r} is not one of the protocol's")
-    return _column(datatype, shape[1:], values, rows, _Leniency(as_base64, nan_as_null))
+    leniency = Leniency(as_base64, nan_as_null, is_base64)
+    return _column(datatype, shape[1:], values, rows, leniency)
 
 
 def arrange(
@@ -151,8 +167,11 @@ def arrange(
     *,
     as_base64: bool = False,
     nan_as_null: bool = False,
+    is_base64: bool = False,
 ) -> Column:
-    """Return a tensor's typed contents (a flat list; bytes for BYTES) as `unpack` does.
+    """Return a tensor's values (a flat list; bytes or text for BYTES) as `unpack` does.
+
+    They must be of the right type already; in numbers NaN may stand, None may not.
 
     Raises:
         RowCountError: The tensor has another number of rows.
@@ -161,7 +180,8 @@ def arrange(
     count = elements(shape, rows)
     if len(values) != count:
         raise BrokenAnswerError(f"shape {list(shape)} takes {count} values, got {len(values)}")
-    return _column(datatype, shape[1:], values, rows, _Leniency(as_base64, nan_as_null))
+    leniency = Leniency(as_base64, nan_as_null, is_base64)
+    return _column(datatype, shape[1:], values, rows, leniency)
 
 
 def elements(shape: Sequence[int], rows: int) -> int:
@@ -291,19 +311,13 @@ def _split(raw: bytes, count: int) -> list[bytes]:
     return slices
 
 
-@dataclass(frozen=True, slots=True)
-class _Leniency:
-    as_base64: bool
-    nan_as_null: bool
-
-
 def _column(
-    datatype: str, row_shape: Sequence[int], values: list[Any], rows: int, leniency: _Leniency
+    datatype: str, row_shape: Sequence[int], values: list[Any], rows: int, leniency: Leniency
 ) -> Column:
     faults: dict[int, str] = {}
     if datatype == BYTES:
-        values, faults = _texts(values, leniency)
-    elif datatype in _FLOATS and not math.isfinite(sum(values)):
+        values, faults = texts(values, leniency)
+    elif datatype in FLOATS and not math.isfinite(sum(values)):
         values, faults = _finite(values, leniency)
     size = math.prod(row_shape)
     by_row: dict[int, str] = {}
@@ -316,25 +330,7 @@ def _column(
     return Column(values, by_row)
 
 
-def _texts(slices: list[bytes], leniency: _Leniency) -> tuple[list[Any], dict[int, str]]:
-    if leniency.as_base64:
-        return [base64.b64encode(part).decode("ascii") for part in slices], {}
-    try:
-        return [part.decode() for part in slices], {}
-    except UnicodeDecodeError:
-        faults = {at: "BYTES are not UTF-8" for at, part in enumerate(slices) if not _is_utf8(part)}
-        return [part.decode(errors="replace") for part in slices], faults
-
-
-def _is_utf8(part: bytes) -> bool:
-    try:
-        part.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _finite(values: list[Any], leniency: _Leniency) -> tuple[list[Any], dict[int, str]]:
+def _finite(values: list[Any], leniency: Leniency) -> tuple[list[Any], dict[int, str]]:
     faults = {
         at: f"{'NaN' if math.isnan(value) else 'infinity'} has no JSON form"
         for at, value in enumerate(values)

@@ -14,8 +14,8 @@ from headrace.errors import (
     InferenceUnavailableError,
     InvalidInputError,
 )
-
-MAX_MESSAGE_BYTES = 1024
+from headrace.inference.messages import bounded, hidden
+from headrace.inference.tls import refused
 
 _Code = grpc.StatusCode
 
@@ -51,6 +51,25 @@ _MLSERVER_NOT_READY = re.compile(
     r"(mlserver\.errors\.ModelNotReady: )?Model \S+ (with version \S+ )?is not ready yet\.?"
 )
 
+_OTHER_PROTOCOL = (
+    (
+        re.compile(r"http1\.x server|Failed parsing HTTP/2", re.IGNORECASE),
+        "the server speaks HTTP/1.1, not gRPC; write http:// instead of grpc://",
+    ),
+    (
+        re.compile(r"missing selected ALPN", re.IGNORECASE),
+        "the server speaks TLS, but not gRPC; is it REST? write https:// instead of grpcs://",
+    ),
+    (
+        re.compile(r"WRONG_VERSION_NUMBER"),
+        "the server does not speak TLS; write grpc:// instead of grpcs://",
+    ),
+)
+_CLOSED_AT_ONCE = re.compile(r"failed to connect.*socket closed", re.IGNORECASE | re.DOTALL)
+_CERTIFICATE = re.compile(
+    r"CERTIFICATE_VERIFY_FAILED: ([^:(]*)|Hostname Verification Check failed()"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -75,19 +94,24 @@ def translate(failure: Failure, where: str, secrets: Collection[str] = ()) -> In
         where: The model and the server, for the message.
         secrets: Texts that must not appear in the message, whoever repeats them.
     """
-    details = failure.details or "no details"
-    for secret in secrets:
-        details = details.replace(secret, "***")
-    message = f"{where}: {details} ({failure.code.name})"
-    return _kind(failure)(bounded(message), status=failure.code.name)
+    kind, said = _misunderstood(failure) or (_kind(failure), failure.details or "no details")
+    message = f"{where}: {hidden(said, secrets)} ({failure.code.name})"
+    return kind(bounded(message), status=failure.code.name)
 
 
-def bounded(message: str) -> str:
-    """Return a message cut to `MAX_MESSAGE_BYTES` of UTF-8."""
-    encoded = message.encode(errors="replace")
-    if len(encoded) <= MAX_MESSAGE_BYTES:
-        return encoded.decode()
-    return encoded[: MAX_MESSAGE_BYTES - 3].decode(errors="ignore") + "..."
+def _misunderstood(failure: Failure) -> tuple[type[InferenceError], str] | None:
+    """Return what is wrong where client and server do not agree on protocol or certificates."""
+    if failure.code is not _Code.UNAVAILABLE or failure.is_connected:
+        return None
+    for pattern, said in _OTHER_PROTOCOL:
+        if pattern.search(failure.details):
+            return AccessRefusedError, said
+    if _CLOSED_AT_ONCE.search(failure.details):
+        said = f"{failure.details}; if the server speaks TLS, write grpcs://"
+        return InferenceUnavailableError, said
+    if found := _CERTIFICATE.search(failure.details):
+        return InferenceUnavailableError, refused(found[1] or "it carries another name")
+    return None
 
 
 def _kind(failure: Failure) -> type[InferenceError]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from types import TracebackType
 from typing import Any, Self
 
@@ -124,18 +125,8 @@ def partitions_of(
         BrokerUnavailableError: No broker answers in time.
         BrokerError: Kafka refuses.
     """
-    client = AdminClient(dict(connection))
-    try:
-        # Asking for one topic by name could create it.
-        known = client.list_topics(timeout=within_s).topics
-    except KafkaException as error:
-        raise translated(error, f"asking {connection['bootstrap.servers']} for topics") from error
-    found = {}
-    for topic in topics:
-        topic_metadata = known.get(topic)
-        numbers = sorted(topic_metadata.partitions) if topic_metadata is not None else []
-        found[topic] = [TopicPartition(topic, number) for number in numbers]
-    return found
+    known = _all_partitions(connection, within_s)
+    return {topic: known.get(topic, ()) for topic in topics}
 
 
 def existing_partitions(connection: Mapping[str, Any], topic: str) -> Sequence[TopicPartition]:
@@ -145,10 +136,30 @@ def existing_partitions(connection: Mapping[str, Any], topic: str) -> Sequence[T
         MissingTopicsError: There is no such topic.
         BrokerError: Kafka refuses, or no broker answers.
     """
-    found = partitions_of(connection, [topic])[topic]
-    if not found:
-        raise MissingTopicsError(f"topic {topic!r} does not exist; create it, or look at its name")
-    return found
+    known = _all_partitions(connection, ANSWER_WITHIN_S)
+    if topic not in known:
+        close = get_close_matches(topic, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "look at its name"
+        raise MissingTopicsError(
+            f"topic {topic!r} does not exist; {hint} "
+            "(`headrace topics apply FILE` creates those of a pipeline)"
+        )
+    return known[topic]
+
+
+def _all_partitions(
+    connection: Mapping[str, Any], within_s: float
+) -> Mapping[str, Sequence[TopicPartition]]:
+    client = AdminClient(dict(connection))
+    try:
+        # Asking for one topic by name could create it.
+        known = client.list_topics(timeout=within_s).topics
+    except KafkaException as error:
+        raise translated(error, f"asking {connection['bootstrap.servers']} for topics") from error
+    return {
+        name: [TopicPartition(name, number) for number in sorted(topic.partitions)]
+        for name, topic in known.items()
+    }
 
 
 def log_bounds(

@@ -49,6 +49,7 @@ async def replay(
     choose: Callable[[DeadLetter], bool] = lambda _: True,
     *,
     rate: float | None = None,
+    report: Callable[[int, int], None] = lambda *_: None,
     fault_point: FaultPoint = lambda _: None,
 ) -> Replayed:
     """Send the chosen open dead letters to their steps' retry topics.
@@ -61,6 +62,7 @@ async def replay(
         topology: The pipeline.
         choose: Says which of the open dead letters to send.
         rate: Most records a second, None for no limit.
+        report: Receives how many were sent, of how many, after each transaction.
         fault_point: See `KafkaSink`.
 
     Raises:
@@ -69,7 +71,7 @@ async def replay(
         BrokerError: Kafka refuses, or no broker answers.
     """
     sink = KafkaSink(_properties(topology), fault_point)
-    replayer = _Replayer(topology, sink, choose, rate)
+    replayer = _Replayer(topology, sink, choose, rate, report)
     try:
         while not await replayer.go():
             log.warning("a transaction's end is unknown", extra={"event": "replay_indefinite"})
@@ -85,11 +87,13 @@ class _Replayer:
         sink: KafkaSink,
         choose: Callable[[DeadLetter], bool],
         rate: float | None,
+        report: Callable[[int, int], None],
     ) -> None:
         self._topology = topology
         self._sink = sink
         self._choose = choose
         self._rate = rate
+        self._report = report
         self._sent = 0
         self._without_value = 0
 
@@ -123,6 +127,7 @@ class _Replayer:
             except TransactionIndefiniteError:
                 return False
             self._sent += len(batch)
+            self._report(self._sent, before + len(whole))
         return True
 
     async def _commit(self, outgoing: Sequence[Outgoing]) -> None:

@@ -76,6 +76,11 @@ class EmbeddedKafka:
         self._child: Child | None = None
 
     @property
+    def name(self) -> str:
+        """What to call it in words for a person."""
+        return "the embedded Kafka"
+
+    @property
     def bootstrap_servers(self) -> str:
         """Address for clients, `127.0.0.1:PORT`; only after `start`."""
         if not self._port:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from headrace.errors import LocalError
 from headrace.local.paths import cache_dir
@@ -80,7 +80,20 @@ class ModelServer:
         self._progress = progress
         self._child: Child | None = None
         self._is_stopping = False
-        self.ports = _chosen_ports(directory / serve)
+        folder = directory / serve
+        declared = _declared(folder / "settings.json")
+        self._models = _model_names(folder) if declared.get("load_models_at_startup", True) else []
+        self.ports = ServerPorts(
+            **{
+                name: int(declared.get(f"{name}_port") or free_port())
+                for name in ("http", "grpc", "metrics")
+            }
+        )
+
+    @property
+    def name(self) -> str:
+        """What to call it in words for a person."""
+        return f"the model server {self._serve!r}"
 
     @property
     def is_folder(self) -> bool:
@@ -91,14 +104,14 @@ class ModelServer:
     def log_path(self) -> Path:
         """The server's log file; only after `start`."""
         if self._log_dir is None:
-            raise LocalError(f"the model server {self._serve!r} was not started")
+            raise LocalError(f"{self.name} was not started")
         return self._log_dir / "model-server.log"
 
     @property
     def pid(self) -> int:
         """Process id of the server; only after `start`."""
         if self._child is None:
-            raise LocalError(f"the model server {self._serve!r} is not running")
+            raise LocalError(f"{self.name} is not running")
         return self._child.pid
 
     @property
@@ -156,10 +169,14 @@ class ModelServer:
     def is_ready(self, model: str | None = None) -> bool:
         """Ask the server, by status code, whether it or one of its models is ready.
 
-        A command that opens only its gRPC port counts as ready when that port accepts.
+        A folder's server is ready with all models of the folder. A command that opens only its
+        gRPC port counts as ready when that port accepts.
         """
         if accepts(self.ports.http):
-            return self._status(f"/v2/models/{model}/ready" if model else "/v2/health/ready") == 200
+            # MLServer calls itself ready while it ends because a model did not load.
+            models = [model] if model else self._models
+            paths = [f"/v2/models/{each}/ready" for each in models] or ["/v2/health/ready"]
+            return all(self._status(path) == 200 for path in paths)
         return not self.is_folder and accepts(self.ports.grpc)
 
     def _status(self, path: str) -> int:
@@ -177,7 +194,7 @@ class ModelServer:
         folder = self._directory / self._serve
         argv = self._folder_command(folder) if self.is_folder else self._command(environ)
         if self._is_stopping:
-            raise LocalError(f"the model server {self._serve!r} was stopped")
+            raise LocalError(f"{self.name} was stopped")
         self._progress(f"starting the model server {self._serve!r}")
         with self.log_path.open("ab") as log:
             self._child = Child(
@@ -202,6 +219,10 @@ class ModelServer:
         words = shlex.split(self._serve)
         if not words:
             raise LocalError("serve names neither a folder nor a command")
+        if shutil.which(words[0], path=environ.get("PATH")) is None:
+            raise LocalError(
+                f"{self.name} cannot be started: there is neither a folder nor a command like that"
+            )
         return [string.Template(word).safe_substitute(environ) for word in words]
 
     def _port_variables(self) -> dict[str, str]:
@@ -226,29 +247,25 @@ class ModelServer:
         while time.monotonic() < deadline:
             if not child.is_running:
                 ended = signal_name(child.exit_status or 0)
-                raise LocalError(f"the model server {self._serve!r} ended ({ended}):\n{self._said}")
+                raise LocalError(f"{self.name} ended ({ended}):\n{self._said}")
             if self.is_ready():
                 return
             time.sleep(_POLL_S)
         child.kill()
-        raise LocalError(f"the model server {self._serve!r} is not ready in time:\n{self._said}")
+        raise LocalError(f"{self.name} is not ready in time:\n{self._said}")
 
     @property
     def _said(self) -> str:
         return tail(self.log_path, _TAIL_LINES)
 
 
-def _chosen_ports(folder: Path) -> ServerPorts:
-    declared = _declared_settings(folder / "settings.json")
-    return ServerPorts(
-        **{
-            name: int(declared.get(f"{name}_port") or free_port())
-            for name in ("http", "grpc", "metrics")
-        }
-    )
+def _model_names(folder: Path) -> list[str]:
+    """Return the names of the models that MLServer finds in a folder."""
+    found = folder.rglob("model-settings.json") if folder.is_dir() else ()
+    return sorted(str(_declared(path).get("name") or path.parent.name) for path in found)
 
 
-def _declared_settings(path: Path) -> Mapping[str, int]:
+def _declared(path: Path) -> Mapping[str, Any]:
     """Read MLServer's own settings, which win over its environment."""
     try:
         found = json.loads(path.read_text())

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import IO, Protocol, Self
 
-from headrace.errors import LocalError
+from headrace.errors import LocalError, first_of
 from headrace.local.process import Child, signal_name
 
 _LONGEST_LINE_BYTES = 64 * 1024
@@ -134,8 +134,9 @@ class Supervisor:
             async with asyncio.TaskGroup() as tasks:
                 for command in self._commands:
                     tasks.create_task(self._keep(command), name=f"keep {command.name}")
-        except* LocalError as errors:
-            raise errors.exceptions[0] from None
+        except ExceptionGroup as group:
+            # Not `except*`: what is raised there before Python 3.11.4 is wrapped again.
+            raise first_of(group) from None
 
     async def kill_every(self, seconds: float, rng: random.Random) -> None:
         """Kill a random worker with SIGKILL every so many seconds, until cancelled."""
@@ -228,6 +229,11 @@ class Restartable(Protocol):
     """A child with a life of its own: the embedded Kafka, a model server."""
 
     @property
+    def name(self) -> str:
+        """What to call it in words for a person."""
+        ...
+
+    @property
     def is_running(self) -> bool:
         """Whether its process lives."""
         ...
@@ -254,7 +260,7 @@ async def keep_running(
         await sleep(0.2 + policy.delay_s(failures))
         if service.is_running:
             continue
-        report("a child has died; starting it again")
+        report(f"{service.name} has died; starting it again")
         try:
             await asyncio.to_thread(service.restart)
             failures = 0

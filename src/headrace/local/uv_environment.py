@@ -84,7 +84,7 @@ def _sync(folder: Path, environment: Path, progress: Callable[[str], None]) -> N
         lines: list[str] = []
         for line in uv.stderr or ():
             lines.append(line.rstrip())
-            if not line.startswith(" "):
+            if not line.startswith((" ", "Checked ")):
                 progress(lines[-1])
     if uv.returncode:
         said = "\n".join(lines[-_TAIL_LINES:])

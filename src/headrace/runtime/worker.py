@@ -17,6 +17,7 @@ from headrace.core.flow import FlowLimits
 from headrace.core.lifecycle import Lifecycle, Phase
 from headrace.core.records import Record
 from headrace.core.topology import Stage
+from headrace.errors import first_of
 from headrace.ports import (
     Fetched,
     GroupView,
@@ -164,9 +165,9 @@ class Worker:
         Raises:
             HeadraceError: The worker cannot go on; what was not committed will be read again.
         """
-        await self._committer.open()
         try:
             async with asyncio.TaskGroup() as tasks:
+                await self._committer.open()
                 await self._run_in(tasks)
         except BaseExceptionGroup as group:
             self.lifecycle.move(Phase.FAILED)
@@ -283,11 +284,3 @@ class Worker:
 def _number(text: bytes | None) -> int:
     """Return the number in a header, 0 where it is missing or unreadable."""
     return int(text) if text is not None and text.isdigit() else 0
-
-
-def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first failure: the others are its consequences."""
-    first: BaseException = group
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first

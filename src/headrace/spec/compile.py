@@ -11,13 +11,18 @@ from pydantic import SecretStr
 
 from headrace.core import topology as core
 from headrace.core.retry import RetryPolicy
-from headrace.spec.connections import KafkaSpec, SecuritySpec, TlsSpec
+from headrace.spec.connections import KafkaSpec, OAuthSpec, SecuritySpec, TlsSpec
 from headrace.spec.effective import batch_of, retry_of, server_of
 from headrace.spec.loader import folder_of, load
 from headrace.spec.models import InputSpec, OutputSpec, PipelineSpec, SinkSpec, StepSpec
 
 # Where the pipeline runs and as whom says nothing about what it computes.
-_NOT_HASHED = frozenset({"urls", "token", "headers", "authority", "tls", "fingerprint"})
+_NOT_HASHED = frozenset(
+    {
+        *("urls", "profile", "authority", "tls", "fingerprint"),
+        *("token", "token_file", "oauth", "headers"),
+    }
+)
 
 
 def compile_file(target: str | Path, environ: Mapping[str, str]) -> core.Topology:
@@ -144,11 +149,24 @@ def _model(name: str, spec: PipelineSpec, folder: Path) -> core.Model:
         timeout_s=server.timeout.total_seconds(),
         min_in_flight=server.min_in_flight,
         max_in_flight=server.max_in_flight,
+        profile=core.Profile(server.profile),
         token=_secret(server.token) or "",
+        token_file=_file(server.token_file, folder) if server.token_file else "",
+        oauth=None if server.oauth is None else _oauth(server.oauth),
         headers={key: value.get_secret_value() for key, value in server.headers.items()},
         authority=server.authority or "",
         tls=_tls(server.tls, folder),
         parameters=server.parameters,
+    )
+
+
+def _oauth(oauth: OAuthSpec) -> core.OAuth:
+    return core.OAuth(
+        token_url=oauth.token_url,
+        client_id=oauth.client_id,
+        client_secret=oauth.client_secret.get_secret_value(),
+        scope=oauth.scope or "",
+        audience=oauth.audience or "",
     )
 
 

@@ -29,6 +29,8 @@ class Spec(BaseModel):
 
     not_built: ClassVar[frozenset[str]] = frozenset()
     """Fields that the grammar has and this version refuses by name."""
+    whole: ClassVar[str] = "the pipeline"
+    """What a file of this type is called where a problem concerns all of it."""
 
 
 class KafkaTlsSpec(Spec):
@@ -130,27 +132,51 @@ class TlsSpec(Spec):
     """Name that the server's certificate must carry; default: the URL's host."""
 
 
+class OAuthSpec(Spec):
+    """A login by the client-credentials grant of OAuth 2: tokens are asked for when needed."""
+
+    token_url: WebUrl
+    """The endpoint that gives tokens."""
+    client_id: Text
+    """The client."""
+    client_secret: SecretText
+    """The client's secret."""
+    scope: Text | None = None
+    """Scopes to ask for, with blanks between; default: the endpoint's choice."""
+    audience: Text | None = None
+    """Whom the token is for, where the endpoint wants to know."""
+
+
+ProfileName = Literal["auto", "json", "binary", "v1"]
+
+
 class ServerSpec(Spec):
     """A model server, for any number of models."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"oauth", "profile", "protocol"})
-
     url: Annotated[tuple[Url, ...], Field(min_length=1), OneOrMany()]
-    """`grpc://host:port` or `grpcs://host:port`; a list names several replicas."""
+    """`grpc`, `grpcs`, `http` or `https` URL; a list names several replicas."""
+    profile: ProfileName = "auto"
+    """How models are asked over HTTP: `json`, `binary` (Triton's binary tensors), `v1` (KServe V1
+    `:predict`), or `auto`: binary where the server says that it takes it, else json."""
     serve: Text | None = None
     """Folder or command of a server that `headrace up` starts. A command has arguments."""
     timeout: Duration = timedelta(seconds=30)
     """Longest a call may take."""
     token: SecretStr | None = None
     """Bearer token sent with every call; empty for none."""
+    token_file: Text | None = None
+    """File that holds the bearer token; it is read again when it changes."""
+    oauth: OAuthSpec | None = None
+    """Where bearer tokens are asked for."""
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     """Headers sent with every call."""
     authority: Text | None = None
-    """Replaces the host in the :authority header; default: the URL's."""
+    """Replaces the host in the :authority or Host header; default: the URL's."""
     tls: TlsSpec = TlsSpec()
-    """Files for TLS, with grpcs."""
+    """Files for TLS, with grpcs and https."""
     parameters: dict[str, Scalar] = Field(default_factory=dict)
-    """Request parameters of the Open Inference Protocol."""
+    """Request parameters of the Open Inference Protocol; with `profile: v1`, fields beside
+    `instances`, and `instances: rows | values` says what stands in it."""
     min_in_flight: Annotated[int, Field(ge=1, le=1024), Whole] = 1
     """Fewest requests at once that adaptive concurrency goes down to, per worker."""
     max_in_flight: Annotated[int, Field(ge=1, le=1024), Whole] = 16
@@ -160,4 +186,15 @@ class ServerSpec(Spec):
     def _fits(self) -> Self:
         if self.min_in_flight > self.max_in_flight:
             raise refuse("E013", "min_in_flight is above max_in_flight")
+        refuse_several_logins(self.token, self.token_file, self.oauth)
         return self
+
+
+def refuse_several_logins(
+    token: SecretStr | None, token_file: str | None, oauth: OAuthSpec | None
+) -> None:
+    """Refuse more than one way to log in; an empty token is none."""
+    ways = {"token": token and token.get_secret_value(), "token_file": token_file, "oauth": oauth}
+    said = [f"'{way}'" for way, value in ways.items() if value]
+    if len(said) > 1:
+        raise refuse("E047", f"{' and '.join(said)} are several ways to log in", "keep one")

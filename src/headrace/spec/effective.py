@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from headrace.spec.connections import SecuritySpec, ServerSpec, Spec
+from headrace.spec.connections import SecuritySpec, ServerSpec, Spec, TlsSpec
 from headrace.spec.lint import Report
 from headrace.spec.models import BatchSpec, ModelSpec, PipelineSpec, RetrySpec, StepSpec
 
 _OF_THE_MODEL = frozenset({"server", "name", "version"})
 _ADDED = ("headers", "parameters")
+_PLAIN = frozenset({"grpc", "http"})
+_LOGINS = ("token", "token_file", "oauth")
 
 
 def server_of(model: ModelSpec, spec: PipelineSpec) -> ServerSpec:
@@ -17,6 +19,8 @@ def server_of(model: ModelSpec, spec: PipelineSpec) -> ServerSpec:
         # Its parts were checked; whether they fit together is reported, not raised.
         return ServerSpec.model_construct(**said)
     server = spec.servers[model.server]
+    if any(login in said for login in _LOGINS):
+        said = {**dict.fromkeys(_LOGINS), **said}
     for field in _ADDED:
         said[field] = {**getattr(server, field), **getattr(model, field)}
     return server.model_copy(update=said)
@@ -61,10 +65,43 @@ def _check_server(name: str, server: ServerSpec, report: Report) -> None:
     if server.min_in_flight > server.max_in_flight:
         text = f"model '{name}': min_in_flight {server.min_in_flight} is above max_in_flight"
         report.add("E013", ("models", name), f"{text} {server.max_in_flight}")
-    is_plain = any(url.lower().startswith("grpc://") for url in server.url)
-    if is_plain and server.token is not None and server.token.get_secret_value():
-        text = f"model '{name}': the token is sent over grpc://, unencrypted"
-        report.add("W051", ("models", name), text, "use grpcs://")
+    _check_protocol(name, server, report)
+    _check_secrets(name, server, report)
+
+
+def _check_protocol(name: str, server: ServerSpec, report: Report) -> None:
+    path = ("models", name)
+    schemes = sorted({_scheme(url) for url in server.url})
+    kinds = {scheme.removesuffix("s") for scheme in schemes}
+    if len(kinds) > 1:
+        text = f"model '{name}' has replicas of different protocols: {', '.join(schemes)}"
+        report.add("E049", path, text, "use one protocol for all of them")
+    if server.profile != "auto" and "grpc" in kinds:
+        text = f"model '{name}': profile '{server.profile}' is for http and https, not for grpc"
+        report.add("E048", path, text, "leave the profile out, or give an http:// URL")
+    form = server.parameters.get("instances", "rows")
+    if server.profile == "v1" and form not in {"rows", "values"}:
+        text = f"model '{name}': parameter 'instances' is {form!r}; with profile v1 it is"
+        report.add("E013", path, f"{text} rows or values")
+    plain = [scheme for scheme in schemes if scheme in _PLAIN]
+    if plain and server.tls != TlsSpec():
+        text = f"model '{name}': tls is not used with {plain[0]}://"
+        report.add("W052", path, text, f"use {plain[0]}s://")
+
+
+def _check_secrets(name: str, server: ServerSpec, report: Report) -> None:
+    plain = [scheme for scheme in map(_scheme, server.url) if scheme in _PLAIN]
+    has_token = server.token is not None and server.token.get_secret_value()
+    if plain and (has_token or server.token_file or server.oauth):
+        text = f"model '{name}': the token is sent over {plain[0]}://, unencrypted"
+        report.add("W051", ("models", name), text, f"use {plain[0]}s://")
+    if server.oauth is not None and _scheme(server.oauth.token_url) in _PLAIN:
+        text = f"model '{name}': the client secret is sent over http://, unencrypted"
+        report.add("W051", ("models", name), text, "use https://")
+
+
+def _scheme(url: str) -> str:
+    return url.partition("://")[0].lower()
 
 
 def _check_order(spec: PipelineSpec, report: Report) -> None:

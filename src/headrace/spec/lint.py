@@ -43,9 +43,31 @@ CODES: Mapping[str, str] = {
     "E044": "a URL that cannot be used here",
     "E045": "a model needs either a server or a URL",
     "E046": "settings of Kafka security that do not fit together",
+    "E047": "several ways to log in to one model server",
+    "E048": "a profile that the protocol of the URL does not have",
+    "E049": "replicas of one model that speak different protocols",
+    "E070": "two test cases have the same name",
+    "E071": "a test names a step or a model that the pipeline does not have",
+    "E072": "a test names a topic that the pipeline does not read or write",
+    "E073": "a rule of a scripted model that does not fit the model's tensors",
+    "E074": "a rule of a scripted model that decides nothing, or never ends",
+    "E075": "a test expects something that cannot come",
+    "E080": "a model that is not what the pipeline says",
+    "E081": "a model server that does not answer",
+    "E082": "a Kafka that does not answer, or refuses",
+    "E083": "a topic that does not exist",
+    "E084": "a topic with other partitions than the source it belongs to",
+    "E085": "a topic that does not take what may be written to it",
+    "E086": "a cluster that does not keep as much offset metadata as headrace needs",
+    "E087": "something that Kafka does not let this user do",
     "W050": "something is declared and never used",
     "W051": "a secret travels unencrypted",
+    "W052": "TLS settings for a URL without TLS",
+    "W080": "a model that does not describe its tensors",
+    "W085": "a sink that takes smaller records than the source gives",
+    "W088": "a topic of headrace's own whose settings may lose records",
     "N060": "an order guarantee that may be weaker than it looks",
+    "N080": "something about the cluster that this user may not ask",
 }
 """Every code and what it says. A code never changes its meaning and is never used again."""
 
@@ -97,23 +119,26 @@ class Lines:
 
 
 # These speak of a key; every other code speaks of the value that stands there.
-_ABOUT_KEYS = frozenset({"E002", "E010", "E011", "E020"})
+_ABOUT_KEYS = frozenset({"E002", "E010", "E011", "E020", "E071", "E072", "E073"})
 
 
 class Report:
     """Collects the problems of one pipeline, each place and code once.
 
     A value with an unset variable is reported for that alone: what it would have been is unknown.
+
+    Attributes:
+        lines: Where everything stands.
     """
 
     def __init__(self, lines: Lines | None = None) -> None:
-        self._lines = Lines() if lines is None else lines
+        self.lines = Lines() if lines is None else lines
         self._found: dict[tuple[str, Path, str], Lint] = {}
         self._unset: set[Path] = set()
 
     def add(self, code: str, path: Path, message: str, hint: str = "") -> None:
         """Add a problem at a path; the code decides how bad it is."""
-        line = self._lines.key(path) if code in _ABOUT_KEYS else self._lines.value(path)
+        line = self.lines.key(path) if code in _ABOUT_KEYS else self.lines.value(path)
         self.add_at(line, code, path, message, hint)
 
     def add_at(self, line: int, code: str, path: Path, message: str, hint: str = "") -> None:
@@ -145,6 +170,11 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """Return a hint with the closest known name, or `otherwise` if none is close."""
     close = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else otherwise
+
+
+def rendered(lints: Iterable[Lint], file: str) -> str:
+    """Return problems as text, one a line."""
+    return "\n".join(lint.render(file) for lint in lints)
 
 
 def listing(names: Iterable[str], nothing: str) -> str:

@@ -4,7 +4,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as File
 from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
@@ -14,7 +14,15 @@ from pydantic import ValidationError
 from headrace.errors import InvariantError, SpecError
 from headrace.spec.composer import compose
 from headrace.spec.effective import check_effective
-from headrace.spec.lint import Lines, Lint, Report, did_you_mean, has_errors, listing
+from headrace.spec.lint import (
+    Lines,
+    Lint,
+    Report,
+    did_you_mean,
+    has_errors,
+    listing,
+    rendered,
+)
 from headrace.spec.models import PipelineSpec
 from headrace.spec.refusals import report_refusals
 from headrace.spec.rules import (
@@ -25,6 +33,7 @@ from headrace.spec.rules import (
     check_what_is_built,
 )
 
+_NAMED = 5
 _TARGET = re.compile(r"(?P<file>.+\.py)(?::(?P<name>[A-Za-z_]\w*))?")
 
 
@@ -36,16 +45,18 @@ class Checked:
         spec: The pipeline, None if an error was found.
         lints: Errors, warnings and notes in the order of the file.
         file: Where it was read from, as the user named it.
+        lines: Where everything stands.
     """
 
     spec: PipelineSpec | None
     lints: tuple[Lint, ...]
     file: str
+    lines: Lines = field(default_factory=Lines)
 
     @property
     def text(self) -> str:
         """Every problem, one a line."""
-        return "\n".join(lint.render(self.file) for lint in self.lints)
+        return rendered(self.lints, self.file)
 
     def unwrap(self) -> PipelineSpec:
         """Return the pipeline.
@@ -86,8 +97,10 @@ def check(target: str | File, environ: Mapping[str, str]) -> Checked:
         return _check_python(File(match["file"]), match["name"] or "pipeline", environ)
     try:
         text = File(target).read_text(encoding="utf-8")
-    except (OSError, UnicodeError, ValueError) as exc:
-        return _failed(target, f"cannot be read: {_reason(exc)}")
+    except UnicodeError:
+        return _failed(target, "is not a text in UTF-8", _instead_of(File(target)))
+    except (OSError, ValueError) as exc:
+        return _failed(target, f"cannot be read: {_reason(exc)}", _instead_of(File(target)))
     return check_text(text, environ, target)
 
 
@@ -121,7 +134,7 @@ def check_data(data: Any, report: Report, file: str) -> Checked:
     if not has_errors(report.lints) and spec is not None:
         check_unused(names, report)
         check_effective(spec, report)
-    return Checked(None if has_errors(report.lints) else spec, report.lints, file)
+    return Checked(None if has_errors(report.lints) else spec, report.lints, file, report.lines)
 
 
 def _check_python(file: File, name: str, environ: Mapping[str, str]) -> Checked:
@@ -163,6 +176,15 @@ def _failed(file: str, message: str, hint: str = "") -> Checked:
     report = Report()
     report.add("E005", (), message, hint)
     return Checked(None, report.lints, file)
+
+
+def _instead_of(file: File) -> str:
+    """Return a hint which pipeline may be meant by a file that is none."""
+    folder = file if file.is_dir() else file.parent
+    if not folder.is_dir():
+        return f"there is no folder '{folder}'"
+    known = sorted(str(each) for each in folder.glob("*.y*ml") if each != file)
+    return listing(known[:_NAMED], "`headrace init` writes one")
 
 
 def _reason(exc: BaseException) -> str:

@@ -6,7 +6,15 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, JsonValue, SecretStr, WithJsonSchema, field_validator, model_validator
 
-from headrace.spec.connections import KafkaSpec, ServerSpec, Spec, TlsSpec
+from headrace.spec.connections import (
+    KafkaSpec,
+    OAuthSpec,
+    ProfileName,
+    ServerSpec,
+    Spec,
+    TlsSpec,
+    refuse_several_logins,
+)
 from headrace.spec.values import (
     Dimension,
     DocumentPath,
@@ -84,7 +92,7 @@ class SourceSpec(Spec):
 class ModelSpec(Spec):
     """A model on a server. Short form: the server's name. What it leaves out, the server says."""
 
-    not_built: ClassVar[frozenset[str]] = ServerSpec.not_built | {"versions", "shadow"}
+    not_built: ClassVar[frozenset[str]] = frozenset({"versions", "shadow"})
 
     server: Text | None = None
     """Key under `servers`; either this or `url`."""
@@ -98,12 +106,18 @@ class ModelSpec(Spec):
     """Version to ask for; default: the server's choice."""
     timeout: Duration | None = None
     """Longest a call may take; default: the server's, else 30s."""
+    profile: ProfileName | None = None
+    """How it is asked over HTTP; default: the server's, else auto."""
     token: SecretStr | None = None
-    """Bearer token; default: the server's."""
+    """Bearer token; default: the server's login."""
+    token_file: Text | None = None
+    """File that holds the bearer token; default: the server's login."""
+    oauth: OAuthSpec | None = None
+    """Where bearer tokens are asked for; default: the server's login."""
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     """Headers sent with every call, on top of the server's."""
     authority: Text | None = None
-    """Replaces the host in the :authority header; default: the server's."""
+    """Replaces the host in the :authority or Host header; default: the server's."""
     tls: TlsSpec | None = None
     """Files for TLS; default: the server's."""
     parameters: dict[str, Scalar] = Field(default_factory=dict)
@@ -122,6 +136,7 @@ class ModelSpec(Spec):
             raise refuse("E045", "'serve' belongs to the server", "move it under `servers`")
         if self.min_in_flight and self.max_in_flight and self.min_in_flight > self.max_in_flight:
             raise refuse("E013", "min_in_flight is above max_in_flight")
+        refuse_several_logins(self.token, self.token_file, self.oauth)
         return self
 
 

@@ -18,6 +18,7 @@ _SINGULAR = {
     "models": "model",
     "steps": "step",
     "sinks": "sink",
+    "cases": "case",
 }
 _EXPECTED = {
     "string_type": "text",
@@ -36,32 +37,35 @@ _EXPECTED = {
 _SECRET_PLACES = frozenset(
     {"token", "client_secret", "headers", "password", "key_password", "properties"}
 )
+_SAYS_IT_ALL = frozenset({"E020", "E040", "E041", "E074"})
 _INSTEAD_OF_MODEL = frozenset({"function", "split", "gather"})
 
 
-def report_refusals(error: ValidationError, data: Any, report: Report) -> None:
-    """Add every refusal of `data` to the report."""
+def report_refusals(
+    error: ValidationError, data: Any, report: Report, root: type[Spec] = PipelineSpec
+) -> None:
+    """Add every refusal of `data`, which was to be a `root`, to the report."""
     for detail in error.errors(include_url=False):
         path = _locate(data, detail["loc"])
         if detail["type"] == "extra_forbidden":
-            _unknown_field(path, report)
+            _unknown_field(path, report, root)
         elif detail["type"] == "missing":
-            _missing_field(path, data, report)
+            _missing_field(path, data, report, root)
         elif detail["type"] == "too_short" and detail["input"]:
             # Its parts were refused one by one already.
             continue
         else:
-            _bad_value(detail, path, report)
+            _bad_value(detail, path, report, root)
 
 
-def describe(path: Path) -> str:
-    """Return a path as words: `step 'translate'`, `'batch' of step 'translate'`."""
+def describe(path: Path, root: type[Spec] = PipelineSpec) -> str:
+    """Return a path as words: `step 'translate'`, `'batch' of step 'translate'`, `case 2`."""
     if not path:
-        return "the pipeline"
+        return root.whole
     singular = _SINGULAR.get(str(path[0]))
     if singular is None or len(path) == 1:
         return f"'{dotted(path)}'"
-    owner = f"{singular} '{path[1]}'"
+    owner = f"{singular} {path[1] + 1 if isinstance(path[1], int) else repr(path[1])}"
     return f"'{dotted(path[2:])}' of {owner}" if path[2:] else owner
 
 
@@ -92,38 +96,39 @@ def _leads(data: Any, part: str | int) -> bool:
     return isinstance(data, list) and isinstance(part, int)
 
 
-def _unknown_field(path: Path, report: Report) -> None:
-    owner = spec_at(path[:-1])
+def _unknown_field(path: Path, report: Report, root: type[Spec]) -> None:
+    owner = spec_at(path[:-1], root)
     field = str(path[-1])
     if field in owner.not_built:
-        report.add("E020", path, f"not built yet: '{field}' ({describe(path[:-1])})")
+        report.add("E020", path, f"not built yet: '{field}' ({describe(path[:-1], root)})")
         return
     known = [info.alias or name for name, info in owner.model_fields.items()]
     hint = did_you_mean(field, known, listing(known, ""))
-    report.add("E011", path, f"unknown field '{field}' in {describe(path[:-1])}", hint)
+    report.add("E011", path, f"unknown field '{field}' in {describe(path[:-1], root)}", hint)
 
 
-def _missing_field(path: Path, data: Any, report: Report) -> None:
+def _missing_field(path: Path, data: Any, report: Report, root: type[Spec]) -> None:
     owner = path[:-1]
     is_step = len(owner) == 2 and owner[0] == "steps"
     if is_step and not _INSTEAD_OF_MODEL.isdisjoint(data["steps"][owner[1]]):
         return
-    report.add("E010", path, f"{describe(owner)} needs '{path[-1]}'")
+    report.add("E010", path, f"{describe(owner, root)} needs '{path[-1]}'")
 
 
-def _bad_value(detail: ErrorDetails, path: Path, report: Report) -> None:
+def _bad_value(detail: ErrorDetails, path: Path, report: Report, root: type[Spec]) -> None:
     ctx = detail.get("ctx", {})
+    what = describe(path, root)
     if detail["type"] == "headrace":
-        place = "" if ctx["code"] in {"E020", "E040", "E041"} else f"{describe(path)}: "
+        place = "" if ctx["code"] in _SAYS_IT_ALL else f"{what}: "
         report.add(ctx["code"], path, place + ctx["message"], ctx["hint"])
         return
     got = "" if _SECRET_PLACES & set(path) else _show(detail["input"])
     if expected := _EXPECTED.get(detail["type"]):
         is_bare = expected == "text" and isinstance(detail["input"], int | float)
         hint = "put it in quotes" if is_bare else ""
-        report.add("E012", path, f"{describe(path)} expects {expected}{got}", hint)
+        report.add("E012", path, f"{what} expects {expected}{got}", hint)
         return
-    report.add("E013", path, f"{describe(path)}{got}: {_reason(detail)}")
+    report.add("E013", path, f"{what}{got}: {_reason(detail)}")
 
 
 def _reason(detail: ErrorDetails) -> str:
@@ -146,10 +151,10 @@ def _show(value: object) -> str:
     return f", not a {'mapping' if name == 'dict' else name}"
 
 
-def spec_at(path: Path) -> type[Spec]:
-    """Return the type that describes the mapping at a path."""
-    spec: type[Spec] = PipelineSpec
-    parts = iter(path)
+def spec_at(path: Path, root: type[Spec] = PipelineSpec) -> type[Spec]:
+    """Return the type that describes the mapping at a path below a `root`."""
+    spec = root
+    parts = iter(part for part in path if not isinstance(part, int))
     for part in parts:
         annotation = next(
             info.annotation

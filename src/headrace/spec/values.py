@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -34,10 +34,10 @@ _LONGEST_US = 100_000 * _UNITS_US["d"]
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _PREFIX = re.compile(r"[A-Za-z0-9._-]{0,80}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
-_WEB_URL = re.compile(r"https?://[^/@\s]+(/\S*)?", re.IGNORECASE)
 _RESERVED_ENDINGS = (".retry", ".dead-letters", ".control")
 _RESERVED_NAMES = frozenset({"retry", "dead-letters", "control", "dlq-replay"})
-_LATER_SCHEMES = frozenset({"http", "https", "v1", "v1+http", "v1+https"})
+_RPC_SCHEMES = frozenset({"grpc", "grpcs"})
+_WEB_SCHEMES = frozenset({"http", "https"})
 _INT64 = 2**63
 
 
@@ -172,29 +172,37 @@ def _check_path(value: str) -> str:
 
 
 def _check_url(value: str) -> str:
-    hint = "write it like grpc://localhost:8081"
+    hint = "write it like grpc://localhost:8081 or http://localhost:8080"
     scheme = value.partition("://")[0].lower()
-    if scheme in _LATER_SCHEMES:
-        raise refuse("E020", f"not built yet: '{scheme}' URLs", "use grpc:// or grpcs://")
-    try:
-        parts = urlsplit(value)
-        complete = bool(parts.hostname and parts.port)
-    except ValueError:
-        raise refuse("E044", "is not a URL", hint) from None
-    if scheme not in {"grpc", "grpcs"}:
-        raise refuse("E044", f"has the scheme '{scheme}', not grpc or grpcs", hint)
-    if not complete:
+    if scheme not in _RPC_SCHEMES | _WEB_SCHEMES:
+        raise refuse("E044", f"has the scheme '{scheme}', not grpc, grpcs, http or https", hint)
+    parts = _split(value, hint)
+    if scheme in _RPC_SCHEMES and not parts.port:
         raise refuse("E044", "needs a host and a port", hint)
-    if parts.username or parts.path.strip("/") or parts.query or parts.fragment:
+    if scheme in _RPC_SCHEMES and parts.path.strip("/"):
         raise refuse("E044", "has more than a scheme, a host and a port", hint)
     return value
 
 
 def _check_web_url(value: str) -> str:
-    if not _WEB_URL.fullmatch(value):
-        hint = "write it like https://login.example.com/token"
+    hint = "write it like https://login.example.com/token"
+    if value.partition("://")[0].lower() not in _WEB_SCHEMES:
         raise refuse("E044", "is not an http:// or https:// URL", hint)
+    _split(value, hint)
     return value
+
+
+def _split(value: str, hint: str) -> SplitResult:
+    try:
+        parts = urlsplit(value)
+        complete = parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        raise refuse("E044", "is not a URL", hint) from None
+    if not complete:
+        raise refuse("E044", "needs a host", hint)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise refuse("E044", "has a user, a query or a fragment", hint)
+    return parts
 
 
 def _lower(value: object) -> object:

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from headrace.cli import settings
+from headrace.cli import options, settings
 
 
 def test_a_missing_pipeline_file_is_exit_2_and_named(cli):
@@ -121,19 +121,53 @@ def test_a_rate_that_is_no_positive_number_is_exit_2(cli, verb, rate):
     assert "--rate" in ended.err
 
 
-@pytest.mark.parametrize("option", ["--workers", "--kill-every"])
-def test_up_refuses_zero(cli, pipeline, option):
-    ended = cli("up", pipeline, option, "0")
+@pytest.mark.parametrize(
+    ("option", "given", "said"),
+    [
+        ("--workers", "0", "'0' is not a whole number from 1 on"),
+        ("--workers", "many", "'many' is not a whole number from 1 on"),
+        ("--kill-every", "0s", "'0s' is not a time above 0, as in 2, 2s or 500ms"),
+        ("--kill-every", "2 days", "'2 days' is not a time"),
+        ("--rate", "-1", "'-1' is not a number above 0"),
+    ],
+)
+def test_up_refuses_numbers_in_words(cli, pipeline, option, given, said):
+    ended = cli("up", pipeline, option, given)
 
     assert ended.code == 2
     assert option in ended.err
+    assert said in ended.err
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http"])
+def test_what_is_no_port_is_told(cli, port):
+    ended = cli("broker", "--port", port)
+
+    assert ended.code == 2
+    assert f"'{port}' is not a port from 1 to 65535" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("2", 2.0), ("2s", 2.0), ("500ms", 0.5), (".5", 0.5)]
+)
+def test_seconds_may_have_their_unit(text, seconds):
+    assert options.SECONDS.convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize("address", ["http://localhost:9092", "a b", "a:1,,b:2"])
+def test_an_address_that_cannot_be_one_is_exit_2_at_once(cli, pipeline, address):
+    ended = cli("status", pipeline, "--bootstrap-servers", address)
+
+    assert ended.code == 2
+    assert "is not HOST:PORT, as in localhost:9092" in ended.err
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         ("tweets", "is not TOPIC=FILE"),
-        ("tweets=", "is not TOPIC=FILE"),
+        ("tweets=", "is not TOPIC=FILE, as in tweets=FILE.jsonl"),
+        ("tweets=.", "'.' is a folder"),
         ("tweets=nowhere.jsonl", "there is no file 'nowhere.jsonl'"),
         ("tweets-es=nowhere.jsonl", "does not read topic 'tweets-es'; it reads tweets"),
     ],
@@ -160,6 +194,16 @@ def test_send_refuses_rate_and_curve_together(cli, tmp_path):
 
     assert ended.code == 2
     assert "exclude each other" in ended.err
+
+
+def test_a_bad_curve_is_exit_2_before_a_broker_is_asked(cli, tmp_path):
+    curve = tmp_path / "curve.csv"
+    curve.write_text("seconds,records_per_second\n0,10\n5,ten\n")
+
+    ended = cli("send", "tweets", "--curve", curve)
+
+    assert ended.code == 2
+    assert f"{curve}, line 3: '5,ten'" in ended.err
 
 
 def test_verbose_shows_the_traceback(cli, pipeline):

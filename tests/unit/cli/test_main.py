@@ -5,6 +5,7 @@ import time
 import click
 import pytest
 
+from headrace.cli import options
 from headrace.cli.exits import Exit, exit_for
 from headrace.cli.main import VERBS, headrace
 from headrace.errors import (
@@ -39,7 +40,7 @@ def test_help_lists_every_verb_and_the_exit_codes(cli):
 def test_verbs_of_later_versions_are_not_listed(cli):
     listed = cli("--help").out
 
-    later = {"try", "init", "test", "graph", "trace", "bench", "gateway", "console", "export"}
+    later = {"trace", "gateway", "console", "export"}
     assert not later & set(listed.split("Commands:")[1].split())
 
 
@@ -59,11 +60,20 @@ def test_every_verb_can_show_tracebacks(command):
     assert "-v" in [name for each in command.params for name in each.opts]
 
 
-def test_an_unknown_verb_is_exit_2(cli):
-    ended = cli("fly")
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["fly"], "no such command 'fly'; there is: up, run"),
+        (["lnt"], "no such command 'lnt'; did you mean 'lint'?"),
+        (["topics", "drop"], "no such command 'drop'; there is: apply, delete, plan"),
+        (["dlq", "reply"], "did you mean 'replay'?"),
+    ],
+)
+def test_an_unknown_verb_is_exit_2_with_those_that_there_are(cli, given, said):
+    ended = cli(*given)
 
     assert ended.code == 2
-    assert "No such command 'fly'" in ended.err
+    assert said in ended.err
 
 
 def test_an_unknown_option_is_exit_2_with_the_closest(cli):
@@ -96,6 +106,11 @@ def test_a_missing_argument_is_exit_2(cli):
 )
 def test_an_error_has_its_exit_code(error, code):
     assert exit_for(error) == code
+
+
+def test_an_error_of_the_system_is_told_in_words():
+    assert options._words(OSError(13, "Permission denied", "/x")) == "/x: permission denied"
+    assert options._words(OSError("odd")) == "odd"
 
 
 def test_exit_codes_are_those_of_the_contract():

@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 
 from headrace.cli.main import VERBS
-from headrace.cli.reference import PACKAGE, cli_page, events, events_page
+from headrace.cli.reference import PACKAGE, cli_page, events, events_page, metrics_page
 
 DOCS = Path(__file__).parents[3] / "docs" / "reference"
 REMEDY = "run `python -m headrace.cli.reference docs/reference`"
@@ -14,6 +14,10 @@ def test_the_page_of_the_command_line_is_current():
 
 def test_the_page_of_events_is_current():
     assert (DOCS / "events.md").read_text() == events_page(), REMEDY
+
+
+def test_the_page_of_metrics_is_current():
+    assert (DOCS / "metrics.md").read_text() == metrics_page(), REMEDY
 
 
 def test_every_verb_has_its_section():

@@ -1,9 +1,11 @@
+import dataclasses
+
 import pytest
 
 from headrace.core import wire
 from headrace.core.records import Record, TopicPartition
 from headrace.core.topics import ROOM_BYTES, TopicKind, control_topic, needed_topics
-from headrace.core.topology import Model, ModelStep, Sink, Source, Stage, Topology
+from headrace.core.topology import Model, ModelStep, Plan, Sink, Source, Stage, Topology
 
 STEP = ModelStep("shout", Model("caps", ("grpc://x",), "upper", token="secret"), (), ())
 
@@ -89,3 +91,11 @@ def test_every_header_of_the_wire_begins_with_the_prefix_that_is_not_copied():
 
     assert len(names) > 15
     assert all(name.startswith(wire.PREFIX) for name in names)
+
+
+def test_a_worker_runs_the_stages_it_was_told_to_or_all():
+    both = (stage(), dataclasses.replace(stage(), name="whisper"))
+    whole = Topology("tweets", "", both)
+
+    assert [each.name for each in Plan(whole, "w0").chosen] == ["shout", "whisper"]
+    assert [each.name for each in Plan(whole, "w0", ("whisper",)).chosen] == ["whisper"]

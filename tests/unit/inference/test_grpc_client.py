@@ -20,9 +20,8 @@ from headrace.errors import (
     InvalidRowsError,
     RowCountError,
 )
-from headrace.inference.grpc_client import GrpcClient
 from headrace.inference.metadata import ModelMetadata, TensorMetadata
-from headrace.testing import oip_server
+from headrace.inference.protocols import client_of as open_client
 from headrace.testing.oip_server import (
     Answer,
     Cut,
@@ -32,6 +31,7 @@ from headrace.testing.oip_server import (
     Refuse,
     Slow,
     Tensor,
+    forwarder,
     in_turn,
     upper,
 )
@@ -49,7 +49,7 @@ UPPER = ModelMetadata(
 @asynccontextmanager
 async def client_of(*servers, inputs=(TEXT,), outputs=(TRANSLATION,), **settings):
     urls = tuple(server if isinstance(server, str) else server.url for server in servers)
-    client = GrpcClient(
+    client = open_client(
         Model("up", urls, "upper", **{"timeout_s": 10.0, **settings}), inputs, outputs
     )
     try:
@@ -111,7 +111,7 @@ async def test_token_headers_and_trace_go_with_every_call():
 
 async def test_the_authority_replaces_the_urls_host(monkeypatch):
     seen = bytearray()
-    copy = oip_server._copy
+    copy = forwarder._copy
 
     async def listen(reader, writer):
         class Listening:
@@ -122,7 +122,7 @@ async def test_the_authority_replaces_the_urls_host(monkeypatch):
 
         await copy(Listening(), writer)
 
-    monkeypatch.setattr(oip_server, "_copy", listen)
+    monkeypatch.setattr(forwarder, "_copy", listen)
     async with OipServer() as server, client_of(server, authority="up.models.example") as client:
         await client.infer([["a"]])
 
@@ -492,44 +492,6 @@ async def test_large_requests_and_answers_pass():
     text = "x" * 6_000_000
     async with OipServer() as server, client_of(server, timeout_s=30.0) as client:
         assert (await client.infer([[text, "a"]])).columns == [[text.upper(), "A"]]
-
-
-def server_credentials(*, asks_for_client=False):
-    certificate, key = (TLS / "server.pem").read_bytes(), (TLS / "server.key").read_bytes()
-    if not asks_for_client:
-        return grpc.ssl_server_credentials([(key, certificate)])
-    return grpc.ssl_server_credentials([(key, certificate)], certificate, True)
-
-
-async def test_tls_is_checked_against_the_given_ca_and_server_name():
-    tls = {"ca": str(TLS / "server.pem"), "server_name": "model.test"}
-    async with (
-        OipServer(credentials=server_credentials()) as server,
-        client_of(server, tls=tls) as client,
-    ):
-        assert (await client.infer([["a"]])).columns == [["A"]]
-
-
-async def test_a_server_whose_certificate_is_unknown_is_not_talked_to():
-    async with (
-        OipServer(credentials=server_credentials()) as server,
-        client_of(server, timeout_s=5.0) as client,
-    ):
-        with pytest.raises(InferenceUnavailableError):
-            await client.infer([["a"]])
-
-    assert server.requests == []
-
-
-async def test_a_client_certificate_is_shown_when_given():
-    tls = {"ca": str(TLS / "server.pem"), "server_name": "model.test"}
-    own = {"cert": str(TLS / "server.pem"), "key": str(TLS / "server.key")}
-    async with OipServer(credentials=server_credentials(asks_for_client=True)) as server:
-        async with client_of(server, tls=tls, timeout_s=5.0) as client:
-            with pytest.raises(InferenceUnavailableError):
-                await client.infer([["a"]])
-        async with client_of(server, tls={**tls, **own}) as client:
-            assert (await client.infer([["a"]])).columns == [["A"]]
 
 
 async def test_a_server_that_repeats_the_token_does_not_put_it_into_the_message():

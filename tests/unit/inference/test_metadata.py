@@ -4,7 +4,13 @@ import pytest
 
 from headrace.core.topology import Input, OutputField
 from headrace.errors import AccessRefusedError, InvalidRowsError
-from headrace.inference.metadata import ModelMetadata, TensorMetadata, check, lay_out
+from headrace.inference.metadata import (
+    ModelMetadata,
+    TensorMetadata,
+    check,
+    check_batching,
+    lay_out,
+)
 
 SILENT = ModelMetadata("m")
 TALKING = ModelMetadata(
@@ -139,3 +145,20 @@ def test_an_output_that_cannot_be_read_is_reported():
     [problem] = check(metadata, [], [OutputField("y", "y")])
 
     assert "'y' of model 'm' is BF16" in problem
+
+
+@pytest.mark.parametrize(
+    ("shape", "max_size", "problems"),
+    [((-1, 3), 64, 0), ((), 64, 0), ((1, 3), 64, 1), ((1, 3), 1, 0), ((8,), 64, 1)],
+)
+def test_a_first_dimension_that_is_not_free_limits_the_batch(shape, max_size, problems):
+    metadata = ModelMetadata(
+        "m",
+        inputs=(TensorMetadata("text", "BYTES", shape), TensorMetadata("other", "BYTES", (2,))),
+        outputs=(TensorMetadata("label", "BYTES", (-1,)),),
+    )
+
+    found = check_batching(metadata, [Input("text", "a")], [OutputField("b", "label")], max_size)
+
+    assert len(found) == problems
+    assert all(f"max_size: {shape[0]}" in problem for problem in found)

@@ -10,7 +10,8 @@ from headrace.errors import (
     InferenceUnavailableError,
     InvalidInputError,
 )
-from headrace.inference.translate import MAX_MESSAGE_BYTES, Failure, translate
+from headrace.inference.messages import MAX_MESSAGE_BYTES
+from headrace.inference.translate import Failure, translate
 
 Code = grpc.StatusCode
 

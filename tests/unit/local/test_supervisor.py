@@ -258,6 +258,8 @@ def test_delays_double_from_the_second_quick_death_up_to_the_bound():
 class FakeService:
     """A service that dies, and comes back when its script says so."""
 
+    name = "the oven"
+
     def __init__(self, *answers: bool) -> None:
         self.answers = list(answers)
         self.is_running = False
@@ -285,6 +287,7 @@ def test_a_dead_service_is_restarted_until_it_comes_back():
 
     assert service.answers == []
     assert reports.count("not yet") == 2
+    assert reports[0] == "the oven has died; starting it again"
     assert sleeps == pytest.approx([0.2, 0.2, 0.21, 0.2])
 
 

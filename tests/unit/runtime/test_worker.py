@@ -138,6 +138,27 @@ async def test_a_worker_starts_when_a_broker_answers():
     await it.task
 
 
+async def test_a_worker_that_is_not_let_in_fails_and_closes_what_it_holds(monkeypatch):
+    closed = []
+
+    async def refuse(sink):
+        raise FencedError("taken over")
+
+    async def close(model):
+        closed.append(model)
+
+    monkeypatch.setattr(SimulatedSink, "open", refuse)
+    monkeypatch.setattr(ScriptedModel, "close", close)
+    it = Running()
+    it.start()
+
+    with pytest.raises(FencedError, match="taken over"):
+        await it.task
+
+    assert it.worker.status().phase == "failed"
+    assert closed == [it.model]
+
+
 async def test_a_worker_whose_slot_is_taken_ends_and_says_so():
     async with running() as it:
         for _ in range(2):

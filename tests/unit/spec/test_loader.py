@@ -185,11 +185,35 @@ def test_a_number_may_come_from_a_variable(lint, tweets):
     assert spec.models["translator"].max_in_flight == 32
 
 
-def test_a_file_that_cannot_be_read_is_a_problem(tmp_path, write):
-    assert check(tmp_path / "none.yaml", {}).text.endswith(
-        "none.yaml: E005 cannot be read: no such file or directory"
+def test_a_file_that_cannot_be_read_is_a_problem_with_a_way_out(tmp_path):
+    missing = tmp_path / "none.yaml"
+
+    alone = check(missing, {}).text
+    (tmp_path / "tweets.yaml").touch()
+    beside = check(missing, {}).text
+
+    assert alone.endswith(
+        "none.yaml: E005 cannot be read: no such file or directory; `headrace init` writes one"
     )
-    assert ": E005 cannot be read: UnicodeDecodeError" in check(write(b"\xff\xfe\xff"), {}).text
+    assert beside.endswith(f"no such file or directory; there is: {tmp_path}/tweets.yaml")
+
+
+def test_a_folder_in_place_of_a_file_names_the_pipelines_in_it(tmp_path):
+    (tmp_path / "tweets.yaml").touch()
+
+    assert check(tmp_path, {}).text.endswith(
+        f": E005 cannot be read: is a directory; there is: {tmp_path}/tweets.yaml"
+    )
+
+
+def test_a_file_in_no_folder_names_the_folder(tmp_path):
+    assert check(tmp_path / "nix" / "a.yaml", {}).text.endswith(
+        f"there is no folder '{tmp_path}/nix'"
+    )
+
+
+def test_a_file_that_is_no_text_is_told_in_words(write):
+    assert ": E005 is not a text in UTF-8" in check(write(b"\xff\xfe\xff"), {}).text
 
 
 MODULE = """\

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from headrace.spec.cases import CasesSpec
 from headrace.spec.connections import Spec
 from headrace.spec.lint import CODES
 from headrace.spec.loader import check_text
-from headrace.spec.reference import json_schema, markdown
+from headrace.spec.reference import cases_markdown, json_schema, markdown
 from headrace.spec.refusals import spec_at
 
-PAGE = Path(__file__).parents[3] / "docs" / "reference" / "pipeline.md"
+PAGES = Path(__file__).parents[3] / "docs" / "reference"
 
 
 def every_spec(spec=Spec):
@@ -22,13 +23,19 @@ def every_spec(spec=Spec):
         yield from every_spec(part)
 
 
-def test_the_committed_page_is_what_the_types_say():
-    assert PAGE.read_text(encoding="utf-8") == markdown()
+@pytest.mark.parametrize(("name", "page"), [("pipeline", markdown), ("test-file", cases_markdown)])
+def test_the_committed_pages_are_what_the_types_say(name, page):
+    assert (PAGES / f"{name}.md").read_text(encoding="utf-8") == page()
 
 
 @pytest.mark.parametrize(
     ("arguments", "printed"),
-    [([], markdown), (["--schema"], lambda: json.dumps(json_schema(), indent=2))],
+    [
+        ([], markdown),
+        (["--cases"], cases_markdown),
+        (["--schema"], lambda: json.dumps(json_schema(), indent=2)),
+        (["--cases", "--schema"], lambda: json.dumps(json_schema(CasesSpec), indent=2)),
+    ],
 )
 def test_the_module_prints_the_page_or_the_schema(capsys, monkeypatch, arguments, printed):
     monkeypatch.setattr(sys, "argv", ["reference", *arguments])
@@ -57,7 +64,7 @@ def test_every_field_is_documented_by_its_docstring():
 
 
 def test_every_field_and_every_code_stands_in_the_page():
-    page = markdown()
+    page = markdown() + cases_markdown()
 
     fields = {
         field.alias or name for spec in every_spec() for name, field in spec.model_fields.items()

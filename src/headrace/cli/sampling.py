@@ -1,0 +1,97 @@
+"""Rows to ask models for: from a file of documents, or made up from what a model says."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from headrace.core.paths import REQUIRED, getter
+from headrace.core.topology import Input, ModelStep
+from headrace.errors import ConfigError, DocumentError
+from headrace.formats.json_objects import decode
+from headrace.inference.metadata import ModelMetadata, is_explicit
+from headrace.wiring import client_for
+
+MADE_UP = 256
+TEXT = "the quick brown fox jumps over the lazy dog and keeps on running through the long grass, {}"
+VARYING = 8
+
+
+def columns_of(step: ModelStep, path: Path) -> tuple[list[list[Any]], int]:
+    """Return the columns of the documents in a file, and how many documents lack a field.
+
+    Raises:
+        ConfigError: No document has what the step reads.
+    """
+    getters = [
+        getter(each.path, each.default if each.has_default else REQUIRED) for each in step.inputs
+    ]
+    rows: list[list[Any]] = []
+    unfit = 0
+    for line in path.read_bytes().splitlines():
+        try:
+            document = decode(line)
+            rows.append([get(document) for get in getters])
+        except (msgspec.DecodeError, UnicodeDecodeError, DocumentError):
+            unfit += 1
+    if not rows:
+        paths = ", ".join(each.path for each in step.inputs)
+        raise ConfigError(
+            f"{path}: no line is a document with {paths}, which step {step.name} reads"
+        )
+    return [list(column) for column in zip(*rows, strict=True)], unfit
+
+
+async def made_up(step: ModelStep) -> list[list[Any]]:
+    """Return columns that fit what the model says about its inputs.
+
+    Raises:
+        InferenceError: The model cannot be asked.
+        ConfigError: Neither it nor the pipeline says enough.
+    """
+    metadata = ModelMetadata(step.model.remote_name)
+    if not all(map(is_explicit, step.inputs)):
+        client = client_for(step)
+        try:
+            metadata = await client.metadata()
+        finally:
+            await client.close()
+    return [_column(step, each, metadata) for each in step.inputs]
+
+
+def _column(step: ModelStep, wanted: Input, metadata: ModelMetadata) -> list[Any]:
+    known = {tensor.name: tensor for tensor in metadata.inputs}.get(wanted.tensor)
+    datatype = wanted.datatype or (known.datatype if known else "")
+    shape: Sequence[int] = wanted.shape if wanted.shape is not None else ()
+    if wanted.shape is None and known:
+        shape = known.shape[1:]
+    if not datatype:
+        raise ConfigError(
+            f"model {step.model.name!r} does not describe its input {wanted.tensor!r}: name a file"
+            " of documents with --records, or write its datatype and shape"
+        )
+    size = math.prod(VARYING if each < 0 else each for each in shape)
+    return [
+        _shaped([_value(datatype, row + at) for at in range(size)], shape) for row in range(MADE_UP)
+    ]
+
+
+def _value(datatype: str, number: int) -> Any:
+    if datatype == "BYTES":
+        return TEXT.format(number)
+    if datatype == "BOOL":
+        return number % 2 == 0
+    return number % 100 + 0.5 if datatype.startswith("FP") else number % 100
+
+
+def _shaped(values: Sequence[Any], shape: Sequence[int]) -> Any:
+    """Nest flat values into lists of a shape."""
+    if not shape:
+        return values[0]
+    sizes = [VARYING if each < 0 else each for each in shape]
+    nested: list[Any] = list(values)
+    for size in reversed(sizes[1:]):
+        nested = [nested[at : at + size] for at in range(0, len(nested), size)]
+    return nested

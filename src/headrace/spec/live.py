@@ -1,0 +1,177 @@
+"""What is wrong between a pipeline and the models and the cluster that are there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from headrace.core.topics import NeededTopic, TopicKind, needed_topics
+from headrace.core.topology import Stage, Topology
+from headrace.spec.lint import Path, Report
+
+METADATA_BYTES = 4096
+"""What a commit's metadata must have room for: `offset.metadata.max.bytes` of a broker."""
+
+_SIZE = "max.message.bytes"
+_NEEDS: Mapping[TopicKind, tuple[str, ...]] = {
+    TopicKind.SOURCE: ("READ", "DESCRIBE_CONFIGS"),
+    TopicKind.SINK: ("WRITE", "DESCRIBE_CONFIGS"),
+    TopicKind.RETRY: ("READ", "WRITE", "DESCRIBE_CONFIGS"),
+    TopicKind.DEAD_LETTERS: ("WRITE", "DESCRIBE_CONFIGS"),
+    TopicKind.CONTROL: ("DESCRIBE_CONFIGS",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LiveModel:
+    """What a step's model says about itself.
+
+    Attributes:
+        problems: Its disagreements with the step, one sentence each.
+        is_described: Whether it lists its tensors at all.
+        silence: Why there was no answer, empty if there was one.
+    """
+
+    problems: tuple[str, ...] = ()
+    is_described: bool = True
+    silence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTopic:
+    """A topic as the cluster describes it.
+
+    Attributes:
+        partitions: How many it has; 0 where the user may not know.
+        settings: Its settings, empty where the user may not ask.
+        operations: What the user may do with it; None where the cluster does not say.
+    """
+
+    partitions: int
+    settings: Mapping[str, str] = field(default_factory=dict)
+    operations: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCluster:
+    """A cluster as it describes itself to the pipeline's user.
+
+    Attributes:
+        topics: Those of the pipeline's topics that exist.
+        groups: What the user may do with each consumer group; None where it does not say.
+        metadata_bytes: Smallest `offset.metadata.max.bytes`; None where the user may not ask.
+    """
+
+    topics: Mapping[str, LiveTopic]
+    groups: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+    metadata_bytes: int | None = METADATA_BYTES
+
+
+def check_models(topology: Topology, models: Mapping[str, LiveModel], report: Report) -> None:
+    """Report what models say that the steps did not expect; `models` are by step."""
+    for stage in topology.stages:
+        step = stage.step
+        path = ("steps", step.name, "model")
+        found = models[step.name]
+        if found.silence:
+            is_served = bool(topology.serves)
+            hint = "start it, for instance with `headrace up`" if is_served else "is it running?"
+            report.add("E081", path, found.silence, hint)
+        code = "E080" if found.is_described else "W080"
+        for problem in found.problems:
+            report.add(code, path, f"step '{step.name}': {problem}")
+
+
+def check_cluster(topology: Topology, cluster: LiveCluster, report: Report) -> None:
+    """Report topics that are missing or do not fit, and what the user may not do."""
+    needed = needed_topics(topology)
+    for topic in needed:
+        path = _path(topic, topology)
+        found = cluster.topics.get(topic.name)
+        if found is None:
+            hint = "create it with `headrace topics apply`"
+            report.add("E083", path, f"topic '{topic.name}' does not exist", hint)
+            continue
+        _check_permissions(topic, found, path, report)
+        if topic.is_internal:
+            _check_own(topic, found, cluster, path, report)
+    for stage in topology.stages:
+        _check_sinks(stage, cluster, report)
+        allowed = cluster.groups.get(stage.group)
+        if allowed is not None and "READ" not in allowed:
+            text = f"this user may not READ the consumer group '{stage.group}'"
+            report.add("E087", ("steps", stage.step.name), text, "allow it with an ACL")
+    _check_metadata_bytes(cluster, report)
+
+
+def _check_permissions(topic: NeededTopic, found: LiveTopic, path: Path, report: Report) -> None:
+    if found.operations is None:
+        return
+    missing = [name for name in _NEEDS[topic.kind] if name not in found.operations]
+    if missing:
+        text = f"this user may not {' or '.join(missing)} topic '{topic.name}'"
+        report.add("E087", path, text, "allow it with an ACL")
+
+
+def _check_own(
+    topic: NeededTopic, found: LiveTopic, cluster: LiveCluster, path: Path, report: Report
+) -> None:
+    source = cluster.topics.get(topic.like)
+    if source is not None and 0 < found.partitions != source.partitions > 0:
+        text = (
+            f"topic '{topic.name}' has {found.partitions} partitions,"
+            f" its source '{topic.like}' has {source.partitions}"
+        )
+        is_short = found.partitions < source.partitions
+        hint = "let it grow with `headrace topics apply`" if is_short else ""
+        report.add("E084", path, text, hint or "delete it while it is empty, and apply again")
+    for name, wanted in topic.config.items():
+        has = found.settings.get(name, wanted)
+        if has != wanted:
+            text = f"topic '{topic.name}' has {name}={has}, not {wanted}: records may be lost"
+            report.add("W088", path, text, f"set {name} of it to {wanted}")
+    if topic.kind is not TopicKind.CONTROL and source is not None:
+        wanted_bytes = _bytes(source) + topic.room_bytes
+        if 0 < _bytes(found) < wanted_bytes and _bytes(source):
+            text = (
+                f"topic '{topic.name}' takes {_bytes(found)} bytes a record, which is too little"
+                f" for one of '{topic.like}' with headers"
+            )
+            report.add("E085", path, text, f"set its {_SIZE} to {wanted_bytes}")
+
+
+def _check_sinks(stage: Stage, cluster: LiveCluster, report: Report) -> None:
+    known = [each for s in stage.sources if (each := cluster.topics.get(s.topic)) is not None]
+    largest = max(map(_bytes, known), default=0)
+    for sink in stage.sinks:
+        found = cluster.topics.get(sink.topic)
+        if found is not None and 0 < _bytes(found) < largest:
+            text = (
+                f"sink '{sink.topic}' takes {_bytes(found)} bytes a record, its source gives up to"
+                f" {largest}: larger results become dead letters"
+            )
+            report.add("W085", ("sinks", sink.topic), text, f"set its {_SIZE} to {largest} or more")
+
+
+def _check_metadata_bytes(cluster: LiveCluster, report: Report) -> None:
+    path = ("kafka",)
+    if cluster.metadata_bytes is None:
+        text = "this user may not ask for the brokers' offset.metadata.max.bytes"
+        report.add("N080", path, text, f"it must be {METADATA_BYTES} or more, as is the default")
+    elif cluster.metadata_bytes < METADATA_BYTES:
+        text = f"the brokers' offset.metadata.max.bytes is {cluster.metadata_bytes}"
+        report.add("E086", path, text, f"set it to {METADATA_BYTES} or more")
+
+
+def _path(topic: NeededTopic, topology: Topology) -> Path:
+    if topic.kind is TopicKind.SINK:
+        return ("sinks", topic.name)
+    readers = {
+        source.topic: stage.step.name
+        for stage in reversed(topology.stages)
+        for source in stage.sources
+    }
+    return ("steps", readers[topic.like or topic.name])
+
+
+def _bytes(topic: LiveTopic) -> int:
+    """Return the largest record a topic takes, 0 where that is not known."""
+    return int(topic.settings.get(_SIZE, 0))

@@ -1,0 +1,295 @@
+"""REST and KServe V1 against the scripted server, on real sockets of this machine."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+import grpc
+import pytest
+
+from headrace.core.topology import Input, Model, Profile
+from headrace.errors import (
+    AccessRefusedError,
+    ConfigError,
+    InferenceFailedError,
+    InferenceUnavailableError,
+    InvalidInputError,
+)
+from headrace.inference.protocols import client_of
+from headrace.testing.oip_server import (
+    Cut,
+    Hang,
+    OipServer,
+    Refuse,
+    in_turn,
+    upper,
+)
+from tests.unit.inference.http_case import (
+    EVERY,
+    TEXT,
+    TRANSLATION,
+    UPPER,
+    client_at,
+    output,
+)
+
+# Which protocol, and where
+
+
+@pytest.mark.parametrize(
+    ("extensions", "profile", "protocol"),
+    [
+        (["binary_tensor_data"], "auto", "binary"),
+        (["model_repository"], "auto", "json"),
+        ([], "binary", "binary"),
+        (["binary_tensor_data"], "json", "json"),
+        (["binary_tensor_data"], "v1", "v1"),
+    ],
+)
+async def test_the_profile_or_else_the_server_says_how_it_is_asked(extensions, profile, protocol):
+    async with (
+        OipServer(extensions=extensions) as server,
+        client_at(server, profile=profile) as client,
+    ):
+        assert (await client.infer([["a", "ñ"]])).columns == [["A", "Ñ"]]
+
+    assert [request.protocol for request in server.requests] == [protocol]
+
+
+@pytest.mark.parametrize("version", ["", "7"])
+@pytest.mark.parametrize("profile", EVERY)
+async def test_a_version_is_part_of_every_path(profile, version):
+    settings = {"version": version, "profile": profile, "inputs": [Input("text", "text")]}
+    async with OipServer(metadata=UPPER) as server, client_at(server, **settings) as client:
+        await client.infer([["a"]])
+        assert await client.ready()
+
+    assert [(each.model, each.version) for each in server.requests] == [("upper", version)]
+
+
+async def test_a_path_in_the_url_stands_before_the_protocols():
+    async with OipServer() as server, client_at(f"{server.http_url}/seldon/a/") as client:
+        with pytest.raises(AccessRefusedError, match=r"check the URL's path.*profile: v1"):
+            await client.infer([["a"]])
+
+
+@pytest.mark.parametrize("profile", EVERY)
+async def test_token_headers_trace_and_host_go_with_every_call(profile):
+    settings = {
+        "token": "abc",
+        "headers": {"X-Team": "fraud"},
+        "authority": "up.models.example",
+        "profile": profile,
+    }
+    async with OipServer() as server, client_at(server, **settings) as client:
+        await client.infer([["a"]], trace={"traceparent": "00-1-2-01"})
+
+    sent = server.requests[0].metadata
+    assert sent["authorization"] == "Bearer abc"
+    assert sent["x-team"] == "fraud"
+    assert sent["traceparent"] == "00-1-2-01"
+    assert sent["host"] == "up.models.example"
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"headers": {"Host": "a"}}, "use authority"),
+        ({"headers": {"a b": "s3cr3t"}}, "'a b' cannot be sent"),
+        ({"headers": {"Content-Length": "1"}}, "cannot be sent"),
+        ({"headers": {"x": "s3cr3t\r\ny: z"}}, "not printable ASCII"),
+        ({"authority": "a\nb"}, "authority has a value"),
+        ({"token": "s3cr3té"}, "the token is not printable ASCII"),
+        ({"urls": ("http://u:s3cr3t@a",)}, "no user"),
+        ({"urls": ("http://a:0",)}, "not a URL"),
+        ({"urls": ("http://a", "grpc://a:1")}, "different protocols"),
+        ({"urls": ("grpc://a:1",), "profile": Profile.JSON}, "profile json is not for gRPC"),
+        ({"urls": ("https://a",), "tls": {"ca": "nowhere.pem"}}, "nowhere.pem"),
+        ({"urls": ("GRPCS://a:1",), "tls": {"ca": "nowhere.pem"}}, "nowhere.pem"),
+        ({"urls": ("https://a",), "tls": {"ca": __file__}}, "holds no PEM certificate"),
+        ({"urls": ("https://a",), "tls": {"cert": __file__, "key": __file__}}, "unencrypted"),
+        ({"token_file": "nowhere"}, "token_file: nowhere: No such file"),
+        ({"profile": Profile.V1, "parameters": {"instances": "columns"}}, "rows or values"),
+    ],
+)
+def test_settings_that_cannot_work_are_named_before_anything_starts(settings, problem):
+    model = Model("m", **{"urls": ("http://a",), "remote_name": "m", **settings})
+
+    with pytest.raises(ConfigError, match=problem) as caught:
+        client_of(model, [TEXT], [TRANSLATION])
+
+    assert "s3cr3t" not in str(caught.value)
+
+
+# Failures
+
+
+async def test_a_rejected_or_failed_metadata_call_is_no_fault_of_the_records():
+    inputs = [Input("text", "text")]
+    for code, error in [
+        (grpc.StatusCode.INVALID_ARGUMENT, AccessRefusedError),
+        (grpc.StatusCode.INTERNAL, InferenceUnavailableError),
+    ]:
+        async with (
+            OipServer(metadata=Refuse(code, "no such model")) as server,
+            client_at(server, inputs=inputs) as client,
+        ):
+            with pytest.raises(error, match="no such model"):
+                await client.infer([["a"]])
+
+
+async def test_a_server_that_repeats_the_token_does_not_put_it_into_the_message():
+    def echo(request):
+        said = request.metadata["authorization"]
+        return Refuse(grpc.StatusCode.UNAUTHENTICATED, f"not accepted: {said}")
+
+    async with OipServer(echo) as server, client_at(server, token="s3cr3t") as client:
+        with pytest.raises(AccessRefusedError, match=r"Bearer \*\*\* \(HTTP 401\)") as caught:
+            await client.infer([["a"]])
+
+    assert caught.value.status == "401"
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize("profile", EVERY)
+async def test_calls_go_round_the_replicas_and_leave_one_that_is_away(profile):
+    async with (
+        OipServer() as one,
+        OipServer() as other,
+        client_at(one, other, profile=profile) as client,
+    ):
+        await asyncio.gather(*(client.infer([["a"]]) for _ in range(10)))
+        both = [len(one.requests), len(other.requests)]
+        await one.vanish()
+        for _ in range(4):
+            assert (await client.infer([["a"]])).columns == [["A"]]
+
+    assert both == [5, 5]
+
+
+async def test_a_replica_that_fails_a_call_is_not_left_for_another():
+    async with (
+        OipServer(in_turn([Cut()])) as crashing,
+        OipServer() as alive,
+        client_at(crashing, alive) as client,
+    ):
+        with pytest.raises(InferenceFailedError):
+            await client.infer([["a"]])
+
+    assert alive.requests == []
+
+
+async def test_a_cancelled_call_is_cancelled_on_the_server():
+    arrived = asyncio.Event()
+
+    def hang(_request):
+        arrived.set()
+        return Hang()
+
+    async with OipServer(hang) as server, client_at(server) as client:
+        call = asyncio.create_task(client.infer([["a"]]))
+        await arrived.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        async with asyncio.timeout(5):
+            await server.call_cancelled.wait()
+        server.model = upper
+
+        assert list(client.outstanding().values()) == [0]
+        assert (await client.infer([["a"]])).columns == [["A"]]
+
+
+async def test_a_closed_client_refuses_calls():
+    async with OipServer() as server, client_at(server) as client:
+        await client.infer([["a"]])
+        await client.close()
+
+        with pytest.raises(InferenceUnavailableError, match="closed"):
+            await client.infer([["a"]])
+
+
+@pytest.mark.parametrize("profile", EVERY)
+async def test_large_requests_and_answers_pass(profile):
+    text = "x" * 3_000_000
+    async with OipServer() as server, client_at(server, profile=profile) as client:
+        assert (await client.infer([[text, "a"]])).columns == [[text.upper(), "A"]]
+
+
+async def test_a_request_larger_than_the_server_takes_is_rejected_as_input():
+    async with OipServer(max_request_bytes=1000) as server, client_at(server) as client:
+        with pytest.raises(InvalidInputError, match=r"larger than max.*HTTP 413"):
+            await client.infer([["x" * 600, "y" * 600]])
+
+        assert (await client.infer([["x" * 600]])).columns == [["X" * 600]]
+
+
+@pytest.mark.parametrize(("is_ready", "expected"), [(True, True), (False, False)])
+@pytest.mark.parametrize("profile", EVERY)
+async def test_ready_is_what_the_status_says(profile, is_ready, expected):
+    async with OipServer(is_ready=is_ready) as server, client_at(server, profile=profile) as client:
+        assert await client.ready() is expected
+
+
+async def test_a_server_without_the_question_counts_as_ready():
+    unknown = Refuse(grpc.StatusCode.UNIMPLEMENTED)
+    async with OipServer(is_ready=unknown) as server, client_at(server) as client:
+        assert await client.ready()
+
+
+# Connections that are closed without a word
+
+
+@asynccontextmanager
+async def closing_server(after):
+    """An HTTP server that leaves out every call whose number is in `after`, and cuts it."""
+    seen = 0
+    body = json.dumps({"outputs": [output("BYTES", [1], ["A"])]}).encode()
+
+    async def serve(reader, writer):
+        nonlocal seen
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            lines = head.decode().lower().split("\r\n")
+            sizes = [int(line[15:]) for line in lines if line.startswith("content-length:")]
+            await reader.readexactly(sum(sizes))
+            seen += 1
+            if seen in after:
+                break
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+        writer.transport.abort()
+
+    async def accept(reader, writer):
+        try:
+            await serve(reader, writer)
+        except asyncio.IncompleteReadError:
+            writer.close()
+
+    listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+    async with listener:
+        url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        yield url, listener, lambda: seen
+
+
+async def test_a_used_connection_that_is_closed_is_replaced_once():
+    async with closing_server(after={2}) as (url, _, seen), client_at(url) as client:
+        for _ in range(2):
+            assert (await client.infer([["a"]])).columns == [["A"]]
+
+        assert seen() == 3
+
+
+async def test_a_call_that_ends_its_server_uses_an_attempt():
+    async with closing_server(after={2}) as (url, listener, _), client_at(url) as client:
+        await client.infer([["a"]])
+        listener.close()
+        with pytest.raises(InferenceFailedError):
+            await client.infer([["a"]])
+
+
+async def test_a_call_whose_repetition_is_cut_too_uses_an_attempt():
+    async with closing_server(after={2, 3}) as (url, _, seen), client_at(url) as client:
+        await client.infer([["a"]])
+        with pytest.raises(InferenceFailedError):
+            await client.infer([["a"]])
+
+        assert seen() == 3
