@@ -19,8 +19,7 @@ from headrace.kafka.translate import (
     translated,
 )
 
-_ASK_FOR_S = 0.5
-_ASK_AGAIN_S = 0.25
+_FIRST_PATIENCE_S = 0.25
 _LOOK_WITHIN_S = 2.0
 _FILES = {
     "ssl.ca.location": "kafka.security.tls.ca",
@@ -79,9 +78,11 @@ def await_access(connection: Mapping[str, Any], within_s: float) -> None:
     complaints = Complaints()
     client = made(AdminClient, {**connection, "error_cb": complaints})
     deadline = time.monotonic() + within_s
+    patience_s = _FIRST_PATIENCE_S
     while True:
+        left_s = max(deadline - time.monotonic(), _FIRST_PATIENCE_S)
         try:
-            client.list_topics(timeout=min(within_s, _ASK_FOR_S))
+            client.list_topics(timeout=min(left_s, patience_s))
         except KafkaException as error:
             reason = complaints.reason(client, error)
             if complaints.first is not None:
@@ -89,7 +90,8 @@ def await_access(connection: Mapping[str, Any], within_s: float) -> None:
             _require_plain_port(connection)
             if time.monotonic() >= deadline:
                 raise _unavailable(connection, within_s) from error
-            time.sleep(_ASK_AGAIN_S)
+            # The metadata of a large cluster far away takes a while.
+            patience_s *= 2
         else:
             return
 
