@@ -39,4 +39,4 @@ def test_the_wheel_holds_what_init_writes(headrace: Path, tmp_path: Path):
     run(headrace, "init", tmp_path / "mine")
 
     run(headrace, "lint", tmp_path / "mine" / "pipeline.yaml")
-    assert "passed" in run(headrace, "test", tmp_path / "mine" / "pipeline.yaml")
+    assert "ok  " in run(headrace, "test", tmp_path / "mine" / "pipeline.yaml")
