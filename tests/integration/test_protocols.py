@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from headrace.local.model_server import ModelServer
 from headrace.testing.oip_server import OipServer
 from tests.integration.pipelines import Scene, header, in_loop, text
 
-pytestmark = [pytest.mark.kafka, pytest.mark.mlserver, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.kafka, pytest.mark.mlserver, pytest.mark.timeout(120)]
 
 MakeScene = Callable[..., Scene]
 WORDS = [f"good {number} ñ" for number in range(40)]
@@ -24,9 +23,8 @@ def scene(bootstrap: str, unique: Callable[[str], str], tmp_path: Path) -> MakeS
 
 
 @in_loop
-async def test_json_reaches_mlserver_and_its_poison_is_found(scene, request):
-    served: ModelServer = await asyncio.to_thread(request.getfixturevalue, "upper")
-    stage = scene(model={"url": served.url("http")})
+async def test_json_reaches_mlserver_and_its_poison_is_found(scene, upper):
+    stage = scene(model={"url": upper.url("http")})
 
     found = await stage.run_through(*map(text, WORDS), text("!400 poison"), text("!500 poison"))
 
