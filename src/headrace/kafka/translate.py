@@ -72,7 +72,7 @@ RIGHTS = {
 # refusal comes as a broken connection; the alert in its text is what tells it from one.
 _ALERT = re.compile(r"tls\S* alert .*(certificate|unknown ca|handshake failure)", re.IGNORECASE)
 _CERTIFICATE = "check kafka.security.tls.cert and key: the broker does not accept this certificate"
-_NOT_ACQUIRED = "Failed to acquire SASL OAUTHBEARER token"
+_TOKEN = re.compile(r"OAUTHBEARER|invalid_token")
 
 OUT_OF_RANGE = frozenset({KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET})
 MISSING = frozenset(
@@ -120,14 +120,14 @@ def refuses(error: KafkaError) -> bool:
 
 
 def is_about_tokens(error: KafkaError) -> bool:
-    """Whether a token endpoint did not give a token; the client asks again by itself."""
-    return error.code() == KafkaError._AUTHENTICATION and _NOT_ACQUIRED in error.str()
+    """Whether there is no token, or none that is still good; the client asks again by itself."""
+    return error.code() == KafkaError._AUTHENTICATION and bool(_TOKEN.search(error.str()))
 
 
 def _kept_out(error: KafkaError, doing: str, said: str) -> BrokerError | None:
     if is_about_tokens(error):
         return BrokerUnavailableError(
-            f"no token for Kafka while {doing}: check kafka.security.oauth ({said})"
+            f"no token that Kafka takes while {doing}: check kafka.security.oauth ({said})"
         )
     if advice := _advice(error):
         return SecurityError(f"Kafka keeps this client out while {doing}: {advice} ({said})")

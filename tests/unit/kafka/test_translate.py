@@ -69,8 +69,15 @@ def test_a_refused_certificate_is_told_from_a_broken_connection(alert):
     assert "kafka.security.tls.cert" in str(translated(error, "connecting"))
 
 
-def test_a_token_that_could_not_be_had_is_asked_for_again():
-    said = "Failed to acquire SASL OAUTHBEARER token: could not connect to server"
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Failed to acquire SASL OAUTHBEARER token: could not connect to server",
+        'SASL authentication error: {"status":"invalid_token"}',
+        "SASL OAUTHBEARER mechanism handshake failed: Broker: Request not valid in current state",
+    ],
+)
+def test_a_token_that_is_missing_or_too_old_is_asked_for_again(said):
     error = KafkaError(KafkaError._AUTHENTICATION, said)
 
     assert is_about_tokens(error)
