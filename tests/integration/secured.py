@@ -91,11 +91,13 @@ class TokenEndpoint:
     Attributes:
         lifetime_s: How long new tokens are good for.
         is_out_of_order: Whether it refuses everybody.
+        refused: Set when somebody was refused.
     """
 
     def __init__(self) -> None:
         self.lifetime_s = 300.0
         self.is_out_of_order = False
+        self.refused = threading.Event()
         endpoint = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -125,6 +127,7 @@ class TokenEndpoint:
     def _answer(self, authorization: str) -> tuple[int, dict[str, Any]]:
         known = base64.b64encode(f"{CLIENT}:{CLIENT_SECRET}".encode()).decode()
         if self.is_out_of_order or authorization != f"Basic {known}":
+            self.refused.set()
             return 401, {"error": "invalid_client"}
         now = time.time()
         claims = {"sub": CLIENT, "iat": now, "exp": now + self.lifetime_s}
