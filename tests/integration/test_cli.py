@@ -420,13 +420,15 @@ def test_up_loses_and_doubles_nothing_while_workers_are_killed(
     lines = lines_of(tmp_path / "in.jsonl", texts)
     chaos = ("--workers", "2", "--kill-every", "0.7", "--rate", "120", "--until-idle")
 
-    ended = cli("up", pipeline, "--input", f"{names['source']}={lines}", *chaos)
+    sending = ("--input", f"{names['source']}={lines}")
+    ended = cli("up", pipeline, *sending, *chaos, HEADRACE_LOG_LEVEL="info")
     tailed = cli("tail", names["sink"], "--from-beginning", "--until-idle").stdout
 
     assert ended.returncode == 0, ended.stderr
     summary = json.loads(ended.stdout.splitlines()[-1])
     assert (summary["read"], summary["written"]) == (600, 600)
     assert summary["kills"] >= 3
+    assert ended.stderr.partition("killed worker")[0].count('"worker_started"') == 2
     loud = [json.loads(line)["loud"] for line in tailed.splitlines()]
     assert sorted(loud) == sorted(text.upper() for text in texts)
 

@@ -167,6 +167,7 @@ class _Everything:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(supervisor.watch())
                 telling = tasks.create_task(self._tell(tally))
+                await self._await_victims(tally)
                 killing = tasks.create_task(self._kill(supervisor))
                 await self._feed(killing)
                 if not self._wishes.until_idle:
@@ -178,6 +179,13 @@ class _Everything:
                 await supervisor.stop()
             self._status = supervisor.status()
         self._summary = await _patiently(tally.summary)
+
+    async def _await_victims(self, tally: Tally) -> None:
+        """Return when every worker is at work: killing one that is starting would show little."""
+        while self._wishes.kill_every_s is not None:
+            if await _patiently(tally.workers) >= self._wishes.workers:
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def _feed(self, killing: "asyncio.Task[None]") -> None:
         """Send all input; with input, workers are killed only as long as it takes."""

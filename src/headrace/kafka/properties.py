@@ -7,6 +7,9 @@ from typing import Any
 from headrace.core.topology import Stage, Topology
 
 LOGGER = logging.getLogger("headrace.kafka")
+# Where a slot was killed inside a transaction its id is taken over while the broker still ends it:
+# the client asks again by itself, and warns each time.
+LOGGER.addFilter(lambda record: "another concurrent operation" not in record.getMessage())
 
 SESSION_TIMEOUT_MS = 6_000
 MAX_POLL_INTERVAL_MS = 15_000

@@ -90,6 +90,14 @@ class Tally:
             self._finished[stage.name] = await self._finished_now(stage)
         self._outputs = await self._bounds(await self._partitions(_outputs(self._topology)))
 
+    async def workers(self) -> int:
+        """Return how many workers are in the group that has the fewest.
+
+        Raises:
+            BrokerError: Kafka refuses, or no broker answers.
+        """
+        return min([len(await group.slots()) for group in self._groups.values()])
+
     async def progress(self) -> Progress:
         """Return how far the stages are; offsets first, so that "all done" was true once.
 
