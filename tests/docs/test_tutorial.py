@@ -23,6 +23,7 @@ def test_the_tutorial_shows_what_happens(tmp_path: Path):
         "HEADRACE_UV": os.environ.get("HEADRACE_UV", ""),
     }
     folder = tmp_path / "work"
-    folder.mkdir()
+    for each in (folder, tmp_path / "runtime"):
+        each.mkdir()
 
     play(list(snippets(SITE / "tutorial.md")), folder, environ)

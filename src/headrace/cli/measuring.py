@@ -116,14 +116,14 @@ async def measure_all(loaded: Loaded, wanted: Wanted, progress: Progress) -> lis
         InferenceError: A model cannot be asked what it takes.
         LocalError: A model server does not start.
     """
+    known = [stage.step.model.name for stage in loaded.topology.stages]
+    if wanted.model is not None and wanted.model not in known:
+        raise ConfigError(f"no step calls a model {wanted.model!r}; there is: {', '.join(known)}")
     async with AsyncExitStack() as parts:
         folder = folder_of(wanted.file).resolve()
         servers = await absent_servers(loaded, folder, parts, progress)
         topology = with_model_urls(loaded.topology, started_urls(loaded, servers))
         steps = {stage.step.model.name: stage.step for stage in topology.stages}
-        if wanted.model is not None and wanted.model not in steps:
-            known = ", ".join(steps)
-            raise ConfigError(f"no step calls a model {wanted.model!r}; there is: {known}")
         reports = []
         for name, step in steps.items():
             if wanted.model in (None, name):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -158,7 +159,8 @@ def stage_named(topology: Topology, name: str) -> Stage:
 
 
 def say(line: str) -> None:
-    """Tell a person something, on stderr."""
+    """Tell a person something, on stderr, after what was printed before."""
+    sys.stdout.flush()
     click.echo(line, err=True)
 
 

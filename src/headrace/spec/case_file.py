@@ -22,7 +22,7 @@ from headrace.spec.lint import (
     listing,
     rendered,
 )
-from headrace.spec.loader import folder_of
+from headrace.spec.loader import folder_of, reason
 from headrace.spec.refusals import report_refusals
 
 ENDING = ".test.yaml"
@@ -86,7 +86,7 @@ def check_cases(file: str | File, topology: Topology, environ: Mapping[str, str]
     try:
         text = File(file).read_text(encoding="utf-8")
     except (OSError, UnicodeError) as exc:
-        report.add("E005", (), f"cannot be read: {exc}")
+        report.add("E005", (), f"cannot be read: {reason(exc)}")
     else:
         cases = _parsed(text, environ, lines, report)
     if cases is not None:

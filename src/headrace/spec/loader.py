@@ -100,7 +100,7 @@ def check(target: str | File, environ: Mapping[str, str]) -> Checked:
     except UnicodeError:
         return _failed(target, "is not a text in UTF-8", _instead_of(File(target)))
     except (OSError, ValueError) as exc:
-        return _failed(target, f"cannot be read: {_reason(exc)}", _instead_of(File(target)))
+        return _failed(target, f"cannot be read: {reason(exc)}", _instead_of(File(target)))
     return check_text(text, environ, target)
 
 
@@ -143,7 +143,7 @@ def _check_python(file: File, name: str, environ: Mapping[str, str]) -> Checked:
     except SpecError:
         raise
     except Exception as exc:  # noqa: BLE001 - the user's module may raise anything
-        return _failed(str(file), f"cannot be imported: {_reason(exc)}")
+        return _failed(str(file), f"cannot be imported: {reason(exc)}")
     found = vars(module).get(name)
     if isinstance(found, Declared) and not isinstance(found, type):
         return found.check(environ, str(file))
@@ -187,7 +187,8 @@ def _instead_of(file: File) -> str:
     return listing(known[:_NAMED], "`headrace init` writes one")
 
 
-def _reason(exc: BaseException) -> str:
+def reason(exc: BaseException) -> str:
+    """Return why something could not be read or run, the system's words without their number."""
     if isinstance(exc, OSError) and exc.strerror:
         return exc.strerror.lower()
     return f"{type(exc).__name__}: {exc}"

@@ -206,6 +206,16 @@ def test_a_bad_curve_is_exit_2_before_a_broker_is_asked(cli, tmp_path):
     assert f"{curve}, line 3: '5,ten'" in ended.err
 
 
+def test_bench_of_a_model_that_no_step_calls_is_exit_2_before_a_server_starts(cli, pipeline):
+    text = pipeline.read_text().replace('8081"', '8081", serve: nowhere')
+    pipeline.write_text(text)
+
+    ended = cli("bench", pipeline, "--model", "nix")
+
+    assert ended.code == 2
+    assert "no step calls a model 'nix'; there is: translator" in ended.err
+
+
 def test_verbose_shows_the_traceback(cli, pipeline):
     quiet = cli("run", pipeline, "--stage", "nix")
     loud = cli("run", pipeline, "--stage", "nix", "-v")

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import zipfile
 from pathlib import Path
 
 from headrace.cli.template_copy import TEMPLATE
@@ -84,20 +83,4 @@ def test_the_lock_of_the_models_is_current_and_names_no_registry_but_pypi():
     )
     assert {part.split('"')[1] for part in lock.split("registry = ")[1:]} == {
         "https://pypi.org/simple"
-    }
-
-
-def test_the_template_is_in_the_wheel(tmp_path):
-    root = Path(__file__).parents[3]
-
-    subprocess.run(
-        [find_uv(), "build", "--wheel", "--quiet", "--out-dir", tmp_path, root], check=True
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    held = set(zipfile.ZipFile(wheel).namelist())
-
-    files = {path for path in TEMPLATE.rglob("*") if path.is_file()}
-    assert files
-    assert held >= {
-        str(Path("headrace/cli/template") / each.relative_to(TEMPLATE)) for each in files
     }

@@ -192,7 +192,9 @@ def test_what_is_no_file_of_cases_is_one_problem(problems, text, problem):
 
 
 def test_a_file_that_cannot_be_read_is_named(topology, tmp_path):
-    with pytest.raises(SpecError, match=r"nowhere.yaml:.*E005 cannot be read") as caught:
+    with pytest.raises(
+        SpecError, match=r"nowhere.yaml:.*E005 cannot be read: no such file"
+    ) as caught:
         load_cases("f.yaml", [tmp_path / "nowhere.yaml"], topology, {})
 
     assert len(caught.value.problems) == 1
