@@ -36,6 +36,7 @@ class Snippet:
 def pages() -> list[Path]:
     """Return every page a user reads: the site's, and what stands beside the code."""
     outside = ["README.md", "CONTRIBUTING.md", "DESIGN.md", "CHANGELOG.md", "benchmarks/README.md"]
+    outside.append("src/headrace/cli/template/README.md")
     examples = sorted((ROOT / "examples").glob("*/README.md"))
     return [*sorted(SITE.rglob("*.md")), *(ROOT / name for name in outside), *examples]
 

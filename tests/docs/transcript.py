@@ -6,11 +6,13 @@ runs in this terminal, and anything else is output, or further output of what st
 language whose title is a file's name is written to that file.
 """
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,8 @@ from tests.docs.snippets import Snippet
 
 WITHIN_S = 120.0
 INTERRUPT = "^C"
+LOOKS = re.compile(r"headrace (status|dlq ls|dlq show|tail .*--until-idle)\b")
+"""Commands that change nothing: a reader who is faster than the workers looks again."""
 
 
 class DifferentOutputError(AssertionError):
@@ -153,20 +157,47 @@ def play(snippets: Sequence[Snippet], folder: Path, environ: Mapping[str, str]) 
         for number, move in enumerate(scene):
             if move.snippet.language != "console":
                 (folder / move.terminal).write_text(move.shown, encoding="utf-8")
-                continue
-            stays = _stays(move, scene[number + 1 :])
-            if move.command == INTERRUPT:
-                running[move.terminal].interrupt()
-            elif move.command:
-                running[move.terminal] = Running(move.command, folder, environ)
-            running[move.terminal].expect(move, to_end=not stays)
-            if not stays:
-                ended = running.pop(move.terminal)
-                folder = ended.folder() if move.command != INTERRUPT else folder
-                ended.close()
+            elif LOOKS.match(move.command):
+                _look(move, folder, environ)
+            else:
+                folder = _act(move, scene[number + 1 :], running, folder, environ)
     finally:
         for each in running.values():
             each.close()
+
+
+def _look(move: Move, folder: Path, environ: Mapping[str, str]) -> None:
+    """Run a command again until it prints what is shown."""
+    deadline = time.monotonic() + WITHIN_S
+    while True:
+        with contextlib.closing(Running(move.command, folder, environ)) as looking:
+            try:
+                looking.expect(move, to_end=True)
+            except DifferentOutputError:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return
+
+
+def _act(
+    move: Move,
+    later: Sequence[Move],
+    running: dict[str, Running],
+    folder: Path,
+    environ: Mapping[str, str],
+) -> Path:
+    """Type, watch or interrupt; return where the shell stands then."""
+    if move.command == INTERRUPT:
+        running[move.terminal].interrupt()
+    elif move.command:
+        running[move.terminal] = Running(move.command, folder, environ)
+    stays = _stays(move, later)
+    running[move.terminal].expect(move, to_end=not stays)
+    if stays:
+        return folder
+    with contextlib.closing(running.pop(move.terminal)) as ended:
+        return folder if move.command == INTERRUPT else ended.folder()
 
 
 def _moves_of(snippet: Snippet) -> Iterator[Move]:
