@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,8 +11,8 @@ from typing import Any
 
 from headrace.cli.progress import Progress
 from headrace.cli.sampling import columns_of, made_up
-from headrace.cli.serving import absent_servers, all_urls, started_urls
-from headrace.cli.settings import Loaded, with_model_urls
+from headrace.cli.serving import all_urls, start_absent
+from headrace.cli.settings import Loaded
 from headrace.core.topology import ModelStep, Profile
 from headrace.core.tuning import Measured, percentile, recommend
 from headrace.errors import (
@@ -121,8 +121,7 @@ async def measure_all(loaded: Loaded, wanted: Wanted, progress: Progress) -> lis
         raise ConfigError(f"no step calls a model {wanted.model!r}; there is: {', '.join(known)}")
     async with AsyncExitStack() as parts:
         folder = folder_of(wanted.file).resolve()
-        servers = await absent_servers(loaded, folder, parts, progress)
-        topology = with_model_urls(loaded.topology, started_urls(loaded, servers))
+        topology, servers = await start_absent(loaded, folder, parts, progress)
         steps = {stage.step.model.name: stage.step for stage in topology.stages}
         reports = []
         for name, step in steps.items():
@@ -146,15 +145,16 @@ async def _measure_one(
     total = len(report.ways) * len(grid.rows) * len(grid.slots)
     progress.say(f"{step.model.name}: {total} ways, about {total * grid.seconds:,.0f} s")
     with progress.count("ways tried") as tell:
-        async for _ in measure(columns, grid, report):
-            tell(len(report.measured), total)
+        await measure(columns, grid, report, lambda: tell(len(report.measured), total))
     for protocol, count in report.left_out.items():
         progress.say(f"{step.model.name}: {count:,} rows left out, refused over {protocol}")
     return report
 
 
-async def measure(columns: Columns, grid: Grid, report: Report) -> AsyncIterator[Measured]:
-    """Try every way in turn and add it to the report; yield each as it is done.
+async def measure(
+    columns: Columns, grid: Grid, report: Report, on_progress: Callable[[], None]
+) -> None:
+    """Try every way in turn and add it to the report.
 
     Rows that the model refuses are left out. A protocol that it does not speak, or over which it
     refuses every row, goes into `report.refused`.
@@ -169,9 +169,10 @@ async def measure(columns: Columns, grid: Grid, report: Report) -> AsyncIterator
                 report.left_out[protocol] = left_out
             for rows, slots in itertools.product(grid.rows, grid.slots):
                 batches = _batches(fit, rows)
-                found = await _try(client, protocol, batches, (rows, slots), grid.seconds)
-                report.measured.append(found)
-                yield found
+                report.measured.append(
+                    await _try(client, protocol, batches, (rows, slots), grid.seconds)
+                )
+                on_progress()
         except InferenceError as error:
             report.refused[protocol] = str(error)
         except TimeoutError:

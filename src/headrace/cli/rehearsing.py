@@ -70,7 +70,7 @@ def conduct(trial: Trial, wait_s: float) -> Rehearsed:
 async def _conduct(trial: Trial, wait_s: float, progress: Progress) -> Rehearsed:
     records = [(trial.topic, value) for value in trial.values]
     async with AsyncExitStack() as parts:
-        topology = await start_absent(trial.loaded, trial.folder, parts, progress)
+        topology, _ = await start_absent(trial.loaded, trial.folder, parts, progress)
         with progress.count("documents done") as tell:
             watch = Watch(_LOOK_EVERY_S, wait_s, lambda done: tell(done, len(records)))
             return await rehearse(topology, records, client_for, watch)

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from headrace.core.paths import REQUIRED, getter
-from headrace.core.topology import Input, ModelStep
-from headrace.errors import ConfigError, DocumentError
+from headrace.core.topology import ModelStep
+from headrace.errors import AccessRefusedError, ConfigError, DocumentError
 from headrace.formats.json_objects import decode
-from headrace.inference.metadata import ModelMetadata, is_explicit
+from headrace.inference.metadata import Layout, ModelMetadata, is_explicit, lay_out
 from headrace.wiring import client_for
 
 MADE_UP = 256
@@ -58,23 +58,18 @@ async def made_up(step: ModelStep) -> list[list[Any]]:
             metadata = await client.metadata()
         finally:
             await client.close()
-    return [_column(step, each, metadata) for each in step.inputs]
+    try:
+        layouts = lay_out(metadata, step.inputs, [()] * len(step.inputs))
+    except AccessRefusedError as error:
+        raise ConfigError(f"{error}; or name a file of documents with --records") from error
+    return [_column(each) for each in layouts]
 
 
-def _column(step: ModelStep, wanted: Input, metadata: ModelMetadata) -> list[Any]:
-    known = {tensor.name: tensor for tensor in metadata.inputs}.get(wanted.tensor)
-    datatype = wanted.datatype or (known.datatype if known else "")
-    shape: Sequence[int] = wanted.shape if wanted.shape is not None else ()
-    if wanted.shape is None and known:
-        shape = known.shape[1:]
-    if not datatype:
-        raise ConfigError(
-            f"model {step.model.name!r} does not describe its input {wanted.tensor!r}: name a file"
-            " of documents with --records, or write its datatype and shape"
-        )
-    size = math.prod(VARYING if each < 0 else each for each in shape)
+def _column(layout: Layout) -> list[Any]:
+    shape = [VARYING if each < 0 else each for each in layout.row_shape]
+    flat = range(math.prod(shape))
     return [
-        _shaped([_value(datatype, row + at) for at in range(size)], shape) for row in range(MADE_UP)
+        _shaped([_value(layout.datatype, row + at) for at in flat], shape) for row in range(MADE_UP)
     ]
 
 
@@ -90,8 +85,7 @@ def _shaped(values: Sequence[Any], shape: Sequence[int]) -> Any:
     """Nest flat values into lists of a shape."""
     if not shape:
         return values[0]
-    sizes = [VARYING if each < 0 else each for each in shape]
     nested: list[Any] = list(values)
-    for size in reversed(sizes[1:]):
+    for size in reversed(shape[1:]):
         nested = [nested[at : at + size] for at in range(0, len(nested), size)]
     return nested

@@ -32,20 +32,8 @@ async def start_server(
 
 async def start_absent(
     loaded: Loaded, folder: Path, parts: AsyncExitStack, progress: Progress
-) -> Topology:
-    """Start the model servers that do not answer; return the pipeline with their URLs.
-
-    Raises:
-        LocalError: One does not become ready.
-    """
-    servers = await absent_servers(loaded, folder, parts, progress)
-    return with_model_urls(loaded.topology, started_urls(loaded, servers))
-
-
-async def absent_servers(
-    loaded: Loaded, folder: Path, parts: AsyncExitStack, progress: Progress
-) -> Mapping[str, ModelServer]:
-    """Start the model servers that do not answer; return them by name.
+) -> tuple[Topology, Mapping[str, ModelServer]]:
+    """Start the model servers that do not answer; return the pipeline with their URLs, and them.
 
     Raises:
         LocalError: One does not become ready.
@@ -65,7 +53,8 @@ async def absent_servers(
             for name in absent
         )
     )
-    return dict(started)
+    servers = dict(started)
+    return with_model_urls(loaded.topology, started_urls(loaded, servers)), servers
 
 
 def started_urls(loaded: Loaded, servers: Mapping[str, ModelServer]) -> dict[str, str]:

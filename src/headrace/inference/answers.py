@@ -42,7 +42,6 @@ class AnswerReader:
         self, outputs: Sequence[OutputField], described: Sequence[TensorMetadata] = ()
     ) -> None:
         self._reader = OutputReader(outputs, described)
-        self._wanted = frozenset(field.tensor for field in outputs)
 
     def read(self, reply: Reply, rows: int) -> Prediction:
         """Return the prediction for a request of `rows` rows.
@@ -57,7 +56,7 @@ class AnswerReader:
             raise BrokenAnswerError("the answer is not a ModelInferResponse") from None
         raws = _raws(response)
         answered = {
-            tensor.name: _answered(tensor, raws.get(at), tensor.name in self._wanted)
+            tensor.name: _answered(tensor, raws.get(at), tensor.name in self._reader.wanted)
             for at, tensor in enumerate(response.outputs)
         }
         return self._reader.read(answered, rows, response.model_version)

@@ -34,11 +34,15 @@ class OutputReader:
     Args:
         outputs: Fields to fill, in the order of the prediction's columns.
         described: The model's outputs as its metadata describes them; those it lists are enforced.
+
+    Attributes:
+        wanted: Names of the tensors that are read; others need not be unpacked.
     """
 
     def __init__(
         self, outputs: Sequence[OutputField], described: Sequence[TensorMetadata] = ()
     ) -> None:
+        self.wanted = frozenset(field.tensor for field in outputs)
         self._outputs = tuple(outputs)
         self._described = {tensor.name: tensor for tensor in described}
 

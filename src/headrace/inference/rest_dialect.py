@@ -195,7 +195,6 @@ class RestReader:
         self, outputs: Sequence[OutputField], described: Sequence[TensorMetadata] = ()
     ) -> None:
         self._reader = OutputReader(outputs, described)
-        self._wanted = frozenset(field.tensor for field in outputs)
 
     def read(self, reply: Reply, rows: int) -> Prediction:
         """Return the prediction for a request of `rows` rows.
@@ -215,7 +214,7 @@ class RestReader:
             raw = None
             if (length := parameters.get("binary_data_size")) is not None:
                 raw, at = _slice(name, body, at, length)
-            if name in self._wanted:
+            if name in self._reader.wanted:
                 answered[name] = _answered(name, tensor, raw)
         version = said.get("model_version")
         return self._reader.read(answered, rows, "" if version is None else str(version))
