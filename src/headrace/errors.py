@@ -9,7 +9,12 @@ HeadraceError
 ├── RecordError                     one record; it becomes a dead letter
 │   ├── DecodeError
 │   ├── DocumentError               a field is missing or does not fit the tensor
-│   └── OversizeError
+│   ├── OversizeError
+│   ├── ExpiredError                its deadline passed before a model was asked
+│   ├── FunctionError               a function of the user's raised, or answered with nonsense
+│   │   └── FunctionTimeoutError
+│   ├── MissingPartError            a join or gather lacks a part: it failed or never came
+│   └── StrayPartError              a part that no join or gather can place
 ├── InferenceError
 │   ├── InferenceUnavailableError*  unreachable, not ready, overloaded
 │   ├── AccessRefusedError*         wrong token, wrong name, unloaded: no fault of a record
@@ -78,6 +83,26 @@ class DocumentError(RecordError):
 
 class OversizeError(RecordError):
     """A result is larger than its topic accepts."""
+
+
+class ExpiredError(RecordError):
+    """The record's deadline passed."""
+
+
+class FunctionError(RecordError):
+    """A user's function raised; the message ends with the last lines of its traceback."""
+
+
+class FunctionTimeoutError(FunctionError):
+    """A user's function did not return in time."""
+
+
+class MissingPartError(RecordError):
+    """A join or gather ended without a part that it needs."""
+
+
+class StrayPartError(RecordError):
+    """A part that comes twice, that contradicts the others, or that nobody waits for any more."""
 
 
 class InferenceError(HeadraceError):

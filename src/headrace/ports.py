@@ -4,11 +4,12 @@ Threads live only inside the adapters; every await here is a place where the sim
 reorder, delay, fail or crash.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from headrace.core.records import Commit, Committed, Outgoing, Record, TopicPartition
+from headrace.errors import FunctionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +250,28 @@ class InferenceClient(Protocol):
     async def close(self) -> None:
         """Close connections."""
         ...
+
+
+class FunctionCaller(Protocol):
+    """One user's function, ready to be called."""
+
+    async def call(
+        self, documents: Sequence[Any]
+    ) -> Sequence["dict[str, Any] | FunctionError | None"]:
+        """Call the function once per document; it may change what it is given.
+
+        Returns per document, in order, the document it returned, None for a record to drop, or
+        why there is none: it raised, timed out, or returned something else.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stop threads and processes; calls under way are cut."""
+        ...
+
+
+Condition: TypeAlias = Callable[[Any], bool]
+"""A compiled condition of a route or gate; raises `DocumentError` where it cannot be decided."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,9 +131,8 @@ async def _worker(
     topology, slot = plan.topology, plan.slot
     group = KafkaGroup(topology, stage)
     stack.push_async_callback(group.close)
-    topics = [*(source.topic for source in stage.sources), stage.retry_topic]
     ports = Ports(
-        source=KafkaSource(consumer_properties(topology, stage, slot, address), topics),
+        source=KafkaSource(consumer_properties(topology, stage, slot, address), stage.topics),
         group=group,
         sink=KafkaSink(
             producer_properties(
@@ -144,7 +143,7 @@ async def _worker(
             ),
             fault_point,
         ),
-        model=client_for(stage.step),
+        model=client_for(stage.models[0]),
     )
     settings = Settings(slot, pace=PACE, ignore_metadata=plan.ignore_metadata)
     return Worker(stage, ports, facts, Format(decode, encode), settings)

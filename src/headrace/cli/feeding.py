@@ -33,7 +33,7 @@ class Inputs:
         Raises:
             ConfigError: One has another form, a topic the pipeline does not read, or no file.
         """
-        sources = {source.topic for stage in topology.stages for source in stage.sources}
+        sources = {source.topic for source in topology.sources}
         files = []
         for text in texts:
             topic, equals, name = text.partition("=")

@@ -54,7 +54,7 @@ def nothing_like(
     topology: Topology, step: str | None, where: str | None, record_id: str | None = None
 ) -> str:
     """Return words for nothing that the filters let through, and where to look instead."""
-    steps = [stage.step.name for stage in topology.stages]
+    steps = [step.name for step in topology.steps]
     said = "no open dead letter"
     if record_id is not None:
         said += f" of record {record_id!r}"

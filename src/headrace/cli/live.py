@@ -56,7 +56,7 @@ async def _models(topology: Topology) -> dict[str, LiveModel]:
             text = f"model {step.model.name!r} at {urls} does not answer in {_ANSWER_WITHIN_S:g} s"
             return LiveModel(silence=text)
 
-    steps = {stage.step.name: stage.step for stage in topology.stages}
+    steps = {step.name: step for step in topology.models}
     answers = await asyncio.gather(*map(within, steps))
     return dict(zip(steps, answers, strict=True))
 

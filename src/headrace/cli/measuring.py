@@ -116,13 +116,13 @@ async def measure_all(loaded: Loaded, wanted: Wanted, progress: Progress) -> lis
         InferenceError: A model cannot be asked what it takes.
         LocalError: A model server does not start.
     """
-    known = [stage.step.model.name for stage in loaded.topology.stages]
+    known = [step.model.name for step in loaded.topology.models]
     if wanted.model is not None and wanted.model not in known:
         raise ConfigError(f"no step calls a model {wanted.model!r}; there is: {', '.join(known)}")
     async with AsyncExitStack() as parts:
         folder = folder_of(wanted.file).resolve()
         topology, servers = await start_absent(loaded, folder, parts, progress)
-        steps = {stage.step.model.name: stage.step for stage in topology.stages}
+        steps = {step.model.name: step for step in topology.models}
         reports = []
         for name, step in steps.items():
             if wanted.model in (None, name):

@@ -45,8 +45,7 @@ class Trial:
         Raises:
             ConfigError: The pipeline has no such source, or several and none is named.
         """
-        stages = loaded.topology.stages
-        known = list(dict.fromkeys(s.topic for stage in stages for s in stage.sources))
+        known = [source.topic for source in loaded.topology.sources]
         if topic is None and len(known) > 1:
             raise ConfigError(f"name a source with --topic; {listing(known, '')}")
         if topic is not None and topic not in known:

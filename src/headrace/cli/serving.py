@@ -38,7 +38,7 @@ async def start_absent(
     Raises:
         LocalError: One does not become ready.
     """
-    steps = [stage.step for stage in loaded.topology.stages]
+    steps = loaded.topology.models
     names = _server_names(loaded)
     served = [step for step in steps if names[step.model.name] in loaded.topology.serves]
     answers = await asyncio.gather(*map(_answers, served))
@@ -61,8 +61,7 @@ def started_urls(loaded: Loaded, servers: Mapping[str, ModelServer]) -> dict[str
     """Return the URL of every model that a started server has, by the model's name."""
     urls = {}
     names = _server_names(loaded)
-    for stage in loaded.topology.stages:
-        model = stage.step.model
+    for model in (step.model for step in loaded.topology.models):
         server = servers.get(names[model.name])
         if server is not None:
             scheme = model.urls[0].partition("://")[0].removesuffix("s")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from headrace.core.topology import Model, Stage, Topology
+from headrace.core.topology import Model, ModelStep, Stage, Step, Topology
 from headrace.errors import BrokerUnavailableError, ConfigError
 from headrace.spec.loader import Checked
 from headrace.spec.models import PipelineSpec
@@ -186,8 +186,10 @@ def with_model_urls(topology: Topology, urls: Mapping[str, str]) -> Topology:
     def moved(model: Model) -> Model:
         return replace(model, urls=(urls[model.name],)) if model.name in urls else model
 
+    def at_home(step: Step) -> Step:
+        return replace(step, model=moved(step.model)) if isinstance(step, ModelStep) else step
+
     stages = tuple(
-        replace(stage, step=replace(stage.step, model=moved(stage.step.model)))
-        for stage in topology.stages
+        replace(stage, steps=tuple(map(at_home, stage.steps))) for stage in topology.stages
     )
     return replace(topology, stages=stages)

@@ -88,7 +88,7 @@ class Survey:
 
     async def _look(self, stage: Stage) -> StepSeen:
         group = KafkaGroup(self._topology, stage)
-        topics = [*(source.topic for source in stage.sources), stage.retry_topic]
+        topics = stage.topics
         try:
             await group.await_coordinator()
             connection = admin_properties(self._topology)
@@ -108,7 +108,7 @@ class Survey:
             if bounds[each].end > max(at, bounds[each].start)
         }
         return StepSeen(
-            step=stage.step.name,
+            step=stage.name,
             group=stage.group,
             workers=workers,
             rate=round(now.rate_since(before), 1),

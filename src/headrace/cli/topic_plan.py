@@ -49,7 +49,7 @@ async def plan(topology: Topology) -> list[Change]:
     admin = TopicAdmin(admin_properties(topology))
     try:
         existing = await admin.existing([each.name for each in needed])
-        sources = {source.topic for stage in topology.stages for source in stage.sources}
+        sources = [source.topic for source in topology.sources]
         known = [source for source in sources if source in existing]
         sizes = await admin.max_message_bytes(known)
     finally:

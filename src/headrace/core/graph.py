@@ -110,9 +110,10 @@ def graph_of(topology: Topology, partitions: Mapping[str, int] | None = None) ->
     known = partitions or {}
     return Graph(
         pipeline=topology.pipeline,
-        steps=tuple(_step(stage) for stage in topology.stages),
+        steps=tuple(_step(step, stage) for stage in topology.stages for step in stage.steps),
         stages=tuple(
-            StageNode(stage.name, stage.group, (stage.step.name,)) for stage in topology.stages
+            StageNode(stage.name, stage.group, tuple(step.name for step in stage.steps))
+            for stage in topology.stages
         ),
         topics=tuple(
             TopicNode(each.name, each.kind, known.get(each.name))

@@ -15,6 +15,7 @@ class TopicKind(StrEnum):
 
     SOURCE = "source"
     SINK = "sink"
+    DERIVED = "derived"
     RETRY = "retry"
     DEAD_LETTERS = "dead_letters"
     CONTROL = "control"
@@ -62,8 +63,8 @@ def control_topic(topology: Topology) -> str:
 
 
 def _declared(topology: Topology) -> Iterator[NeededTopic]:
-    sources = (source.topic for stage in topology.stages for source in stage.sources)
-    sinks = (sink.topic for stage in topology.stages for sink in stage.sinks)
+    sources = (source.topic for source in topology.sources)
+    sinks = (sink.topic for sink in topology.sinks)
     for kind, names in ((TopicKind.SOURCE, sources), (TopicKind.SINK, sinks)):
         for name in names:
             yield NeededTopic(name, kind, topology.partitions, topology.replication)
@@ -71,9 +72,12 @@ def _declared(topology: Topology) -> Iterator[NeededTopic]:
 
 def _internal(topology: Topology) -> Iterator[NeededTopic]:
     for stage in topology.stages:
-        # A delayed record may be the only copy of what it carries: time must not remove it.
+        # An unfinished record may be the only copy of what it carries: time must not remove it.
         kept = {"cleanup.policy": "delete", "retention.ms": "-1"}
-        yield _own(stage, stage.retry_topic, TopicKind.RETRY, topology.replication, kept)
+        for outlet in stage.derived:
+            yield _own(stage, outlet.topic, TopicKind.DERIVED, topology.replication, kept)
+        for retry_topic in stage.retry_topics.values():
+            yield _own(stage, retry_topic, TopicKind.RETRY, topology.replication, kept)
         letters = {"cleanup.policy": "delete"}
         yield _own(
             stage, stage.dead_letter_topic, TopicKind.DEAD_LETTERS, topology.replication, letters
@@ -91,7 +95,7 @@ def _own(
         kind=kind,
         partitions=None,
         replication=replication,
-        like=stage.sources[0].topic,
+        like=stage.root or stage.sources[0].topic,
         config=config,
         room_bytes=ROOM_BYTES,
     )

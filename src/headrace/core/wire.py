@@ -11,6 +11,11 @@ ATTEMPT: Final = "headrace-attempt"
 NOT_BEFORE: Final = "headrace-not-before"
 REPLAY: Final = "headrace-replay"
 REPLAYED: Final = "headrace-replayed"
+OUTCOME: Final = "headrace-outcome"
+CHILDREN: Final = "headrace-children"
+HOME: Final = "headrace-home"
+DEADLINE: Final = "headrace-deadline"
+PARTIAL: Final = "headrace-partial"
 PREFIX: Final = "headrace-"
 
 ERROR_CLASS: Final = "headrace-error-class"
@@ -26,6 +31,18 @@ ERROR_LAST: Final = "headrace-error-last"
 
 FORMAT: Final = b"1"
 """The wire format this version writes and reads."""
+
+DROPPED: Final = b"dropped"
+"""Outcome: the record ended without a result on this edge."""
+
+FAILED: Final = b"failed"
+"""Outcome: the record was given up."""
+
+EMPTY: Final = b"empty"
+"""Outcome: the record was split into no children; on its way to what gathers them."""
+
+CLOSED: Final = b"closed"
+"""On a retry topic: the step ended this id early; parts of it that are still to come are late."""
 
 MAX_ERROR_TEXT: Final = 4096
 """Most bytes of an error message in a header."""

@@ -85,7 +85,7 @@ class KafkaGroup:
         """
         await self._call(
             f"finding the coordinator of {self._stage.group}",
-            lambda: self._find_coordinator(TopicPartition(self._stage.retry_topic, 0)),
+            lambda: self._find_coordinator(TopicPartition(self._stage.topics[-1], 0)),
             _NEW_COORDINATOR_WITHIN_S,
         )
 

@@ -67,7 +67,7 @@ class DeadLetters:
     """
 
     def __init__(self, topology: Topology) -> None:
-        self.topic = topology.stages[0].dead_letter_topic
+        self.topic = topology.dead_letter_topic
         self._connection: Mapping[str, Any] = admin_properties(topology)
 
     def open(self, *, is_settled: bool = False) -> list[DeadLetter]:

@@ -145,7 +145,7 @@ class _Replayer:
                 return
 
     def _retry_topics(self, letters: Sequence[DeadLetter]) -> Mapping[str, str]:
-        topics = {stage.step.name: stage.retry_topic for stage in self._topology.stages}
+        topics = self._topology.retry_topics
         gone = sorted({each.step for each in letters} - topics.keys())
         if gone:
             raise ConfigError(

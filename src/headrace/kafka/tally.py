@@ -85,7 +85,7 @@ class Tally:
         """
         for stage in self._topology.stages:
             await self._groups[stage.name].await_coordinator()
-            topics = [*(source.topic for source in stage.sources), stage.retry_topic]
+            topics = stage.topics
             self._inputs[stage.name] = await self._partitions(topics)
             self._finished[stage.name] = await self._finished_now(stage)
         self._outputs = await self._bounds(await self._partitions(_outputs(self._topology)))
@@ -151,15 +151,15 @@ class Tally:
             some_read, some_dropped = self._count_sources(stage, now[stage.name])
             read, dropped = read + some_read, dropped + some_dropped
         outputs = self._count_outputs()
-        sinks = {sink.topic for stage in self._topology.stages for sink in stage.sinks}
-        retries = {stage.retry_topic for stage in self._topology.stages}
+        sinks = {sink.topic for sink in self._topology.sinks}
+        retries = self._topology.retry_topics.values()
         return Summary(
             read=read,
             written=sum(
                 max((outputs.get(sink.topic, 0) for sink in stage.sinks), default=0)
                 for stage in self._topology.stages
             ),
-            dead_lettered=outputs.get(self._topology.stages[0].dead_letter_topic, 0),
+            dead_lettered=outputs.get(self._topology.dead_letter_topic, 0),
             dropped=dropped,
             retried=sum(outputs.get(topic, 0) for topic in retries),
             sinks={topic: outputs.get(topic, 0) for topic in sorted(sinks)},
@@ -169,12 +169,13 @@ class Tally:
         self, stage: Stage, now: Mapping[TopicPartition, _Finished]
     ) -> tuple[int, int]:
         begun = self._finished[stage.name]
+        sources = {source.topic for source in stage.sources if not source.is_derived}
         ends = {
             place: max([each.offset, *each.above.stops])
             for place, each in now.items()
-            if place.topic != stage.retry_topic
+            if place.topic in sources
         }
-        drops = stage.step.tombstones is Tombstones.DROP
+        drops = stage.steps[0].tombstones is Tombstones.DROP
         read = dropped = 0
         starts = {place: begun[place].offset for place in ends}
         for record in self._records(starts, ends):
@@ -205,11 +206,8 @@ class Tally:
 
 
 def _outputs(topology: Topology) -> Sequence[str]:
-    topics = dict.fromkeys(sink.topic for stage in topology.stages for sink in stage.sinks)
-    own = dict.fromkeys(
-        topic for stage in topology.stages for topic in (stage.retry_topic, stage.dead_letter_topic)
-    )
-    return [*topics, *own]
+    topics = dict.fromkeys(sink.topic for sink in topology.sinks)
+    return [*topics, *topology.retry_topics.values(), topology.dead_letter_topic]
 
 
 def _finished(committed: Committed, start: int) -> _Finished:

@@ -171,8 +171,8 @@ def _check_tensors(
 
 
 def _check_topics(case: CaseSpec, owner: Path, topology: Topology, report: Report) -> None:
-    sources = {source.topic for stage in topology.stages for source in stage.sources}
-    sinks = {sink.topic for stage in topology.stages for sink in stage.sinks}
+    sources = {source.topic for source in topology.sources}
+    sinks = {sink.topic for sink in topology.sinks}
     for part, named, known, verb in (
         ("input", case.input, sources, "reads"),
         ("expect", case.expect, sinks, "writes"),
@@ -204,7 +204,7 @@ def _check_letters(case: CaseSpec, owner: Path, topology: Topology, report: Repo
 
 
 def _steps(topology: Topology) -> list[ModelStep]:
-    return [stage.step for stage in topology.stages]
+    return list(topology.models)
 
 
 def _fates() -> Iterator[str]:

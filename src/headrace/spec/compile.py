@@ -109,13 +109,21 @@ def _stage(name: str, spec: PipelineSpec, folder: Path) -> core.Stage:
     step = spec.steps[name]
     sources = (spec.sources[source] for source in step.from_)
     sinks = (_sink(topic, sink) for topic, sink in spec.sinks.items() if name in sink.from_)
+    topics = [spec.sources[source].topic for source in step.from_]
+    made = replace(
+        _step(name, step, spec, folder),
+        inlets=tuple(
+            core.Inlet(name, topic) for name, topic in zip(step.from_, topics, strict=True)
+        ),
+        sinks=tuple(sinks),
+    )
     return core.Stage(
         pipeline=spec.pipeline,
         prefix=spec.topics.prefix,
         name=name,
-        step=_step(name, step, spec, folder),
+        steps=(made,),
         sources=tuple(core.Source(source.topic, source.start) for source in sources),
-        sinks=tuple(sinks),
+        root=topics[0],
     )
 
 

@@ -14,6 +14,7 @@ _SIZE = "max.message.bytes"
 _NEEDS: Mapping[TopicKind, tuple[str, ...]] = {
     TopicKind.SOURCE: ("READ", "DESCRIBE_CONFIGS"),
     TopicKind.SINK: ("WRITE", "DESCRIBE_CONFIGS"),
+    TopicKind.DERIVED: ("READ", "WRITE", "DESCRIBE_CONFIGS"),
     TopicKind.RETRY: ("READ", "WRITE", "DESCRIBE_CONFIGS"),
     TopicKind.DEAD_LETTERS: ("WRITE", "DESCRIBE_CONFIGS"),
     TopicKind.CONTROL: ("DESCRIBE_CONFIGS",),
@@ -67,8 +68,7 @@ class LiveCluster:
 
 def check_models(topology: Topology, models: Mapping[str, LiveModel], report: Report) -> None:
     """Report what models say that the steps did not expect; `models` are by step."""
-    for stage in topology.stages:
-        step = stage.step
+    for step in topology.models:
         path = ("steps", step.name, "model")
         found = models[step.name]
         if found.silence:
@@ -98,7 +98,7 @@ def check_cluster(topology: Topology, cluster: LiveCluster, report: Report) -> N
         allowed = cluster.groups.get(stage.group)
         if allowed is not None and "READ" not in allowed:
             text = f"this user may not READ the consumer group '{stage.group}'"
-            report.add("E087", ("steps", stage.step.name), text, "allow it with an ACL")
+            report.add("E087", ("steps", stage.steps[0].name), text, "allow it with an ACL")
     _check_metadata_bytes(cluster, report)
 
 
@@ -164,11 +164,7 @@ def _check_metadata_bytes(cluster: LiveCluster, report: Report) -> None:
 def _path(topic: NeededTopic, topology: Topology) -> Path:
     if topic.kind is TopicKind.SINK:
         return ("sinks", topic.name)
-    readers = {
-        source.topic: stage.step.name
-        for stage in reversed(topology.stages)
-        for source in stage.sources
-    }
+    readers = {inlet.topic: step.name for step in reversed(topology.steps) for inlet in step.inlets}
     return ("steps", readers[topic.like or topic.name])
 
 

@@ -92,7 +92,7 @@ def run_case(topology: Topology, cases: CasesSpec, case: CaseSpec) -> list[Probl
         models[step.name] = RuleModel(step, cases.rules_for(case, step.name, step.model.name))
         return models[step.name]
 
-    source = topology.stages[0].sources[0].topic
+    source = topology.sources[0].topic
     records = [
         (topic or source, value.encode() if isinstance(value, str) else _encoded(value))
         for topic, values in case.input.items()
@@ -107,7 +107,7 @@ def run_case(topology: Topology, cases: CasesSpec, case: CaseSpec) -> list[Probl
 
 
 def _judged(topology: Topology, case: CaseSpec, rehearsed: Rehearsed) -> Iterator[Problem]:
-    for topic in dict.fromkeys(sink.topic for stage in topology.stages for sink in stage.sinks):
+    for topic in dict.fromkeys(sink.topic for sink in topology.sinks):
         expected = case.expect.get(topic, case.expect.get(ONLY, ()))
         got = [
             None if each.value is None else msgspec.json.decode(each.value)

@@ -117,7 +117,7 @@ async def rehearse(
         for number, (topic, value) in enumerate(records, 1)
     }
     process = SimulatedProcess("0")
-    clients = [client_for(stage.step) for stage in topology.stages]
+    clients = [client_for(stage.models[0]) for stage in topology.stages]
     workers = [
         _worker(broker, process, stage, client)
         for stage, client in zip(topology.stages, clients, strict=True)
@@ -146,9 +146,8 @@ async def rehearse(
 def _worker(
     broker: SimulatedBroker, process: SimulatedProcess, stage: Stage, client: InferenceClient
 ) -> Worker:
-    topics = [*(source.topic for source in stage.sources), stage.retry_topic]
     ports = Ports(
-        source=SimulatedSource(broker, process, stage.group, topics),
+        source=SimulatedSource(broker, process, stage.group, stage.topics),
         group=SimulatedGroup(broker, process, stage.group),
         sink=SimulatedSink(broker, process, stage.group),
         model=client,
@@ -188,7 +187,7 @@ def _is_idle(worker: Worker, broker: SimulatedBroker) -> bool:
     """Whether all that its topics hold is durably finished; no other worker may be writing."""
     owned = list(worker.assignments.owned)
     logs = [(ledger, broker.log(ledger.partition)) for ledger in owned]
-    return len(owned) == len(worker.stage.sources) + 1 and all(
+    return len(owned) == len(worker.stage.topics) and all(
         ledger.in_flight == 0 and ledger.position >= log.end == log.stable_end
         for ledger, log in logs
     )
@@ -210,7 +209,7 @@ def _raise_if_away(workers: Sequence[Worker], patience_s: float) -> None:
     for worker in workers:
         pause = worker.dispatcher and worker.dispatcher.pause
         if pause and now - pause.since > patience_s:
-            model = worker.stage.step.model
+            model = worker.stage.models[0].model
             raise InferenceUnavailableError(
                 f"model {model.name!r} at {', '.join(model.urls)} did not answer for"
                 f" {patience_s:g} s"
@@ -225,8 +224,8 @@ def _read(
     is_done: bool,
     seconds: float,
 ) -> Rehearsed:
-    sinks = dict.fromkeys(sink.topic for stage in topology.stages for sink in stage.sinks)
-    dead = dict.fromkeys(stage.dead_letter_topic for stage in topology.stages)
+    sinks = dict.fromkeys(sink.topic for sink in topology.sinks)
+    dead = [topology.dead_letter_topic]
     written = _in_order((each for topic in sinks for each in broker.records(topic)), numbers)
     given_up = _in_order((each for topic in dead for each in broker.records(topic)), numbers)
     ended = {number for number, _ in (*written, *given_up)}
