@@ -16,6 +16,7 @@ CHILDREN: Final = "headrace-children"
 HOME: Final = "headrace-home"
 DEADLINE: Final = "headrace-deadline"
 PARTIAL: Final = "headrace-partial"
+AT: Final = "headrace-at"
 PREFIX: Final = "headrace-"
 
 ERROR_CLASS: Final = "headrace-error-class"
