@@ -6,17 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Producer
 from confluent_kafka import TopicPartition as ClientPartition
-from confluent_kafka.admin import AdminClient, NewTopic
 
-from headrace.core import offset_map
 from headrace.core.records import TopicPartition
 from headrace.core.runs import Runs
-from headrace.core.topology import Stage, Topology
-from headrace.kafka.properties import admin_properties
 from headrace.kafka.purge import Purge
 from headrace.kafka.reading import CommittedReader, log_bounds
+from tests.integration.by_hand import ByHand
 from tests.integration.pipelines import in_loop, until
 from tests.unit import dags
 
@@ -25,67 +22,31 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]
 PARTITIONS = 2
 
 
-class Scene:
+class Scene(ByHand):
     """A chain of steps whose derived topic is also read by a second stage."""
 
     def __init__(self, bootstrap: str, name: str) -> None:
-        def renamed(stage: Stage) -> Stage:
-            steps = tuple(
-                replace(
-                    step,
-                    inlets=tuple(
-                        replace(each, topic=each.topic.replace("chain.", f"{name}."))
-                        for each in step.inlets
-                    ),
-                    outlets=tuple(
-                        replace(each, topic=each.topic.replace("chain.", f"{name}."))
-                        for each in step.outlets
-                    ),
-                )
-                for step in stage.steps
-            )
-            return dags.stage(name, "in", *steps)
-
-        a, b, c = map(renamed, dags.chain().stages)
+        a, b, c = dags.chain().stages
         also = replace(b.steps[0], name="also", outlets=(), sinks=c.steps[0].sinks)
-        self.stage = a
+        stages = (a, b, c, dags.stage("chain", "in", also))
+        super().__init__(bootstrap, dags.renamed(dags.topology("chain", *stages), name), PARTITIONS)
+        self.stage = self.topology.stages[0]
         self.topic = f"{name}.a"
         self.retry_topic = f"{name}.a.retry"
-        self.topology: Topology = dags.topology(
-            name, a, b, c, dags.stage(name, "in", also), bootstrap_servers=bootstrap
-        )
-        self.connection = admin_properties(self.topology)
-        admin = AdminClient({"bootstrap.servers": bootstrap})
-        kept = {"retention.ms": "-1"}
-        topics = [self.topic, self.retry_topic, f"{name}.b.retry", f"{name}.also.retry"]
-        for each in admin.create_topics([NewTopic(t, PARTITIONS, 1, config=kept) for t in topics]):
-            del each
-        while not set(topics) <= admin.list_topics(timeout=10).topics.keys():
-            pass
-        self.consumers: dict[str, Consumer] = {}
 
     def purge(self, window_s: float = 0.0, **more: object) -> Purge:
         topology = replace(self.topology, trace_window_s=window_s)
         return Purge(topology, self.stage, lambda: range(PARTITIONS), **more)
 
     def write(self, topic: str, count: int) -> None:
-        producer = Producer({**self.connection, "enable.idempotence": True})
-        for number in range(count):
-            for partition in range(PARTITIONS):
-                # As old as its source record: by timestamps it would be gone, or never go.
-                producer.produce(topic, b"%d" % number, partition=partition, timestamp=1)
-        assert producer.flush(20) == 0
+        # As old as their source records: by timestamps all would be gone.
+        for partition in range(PARTITIONS):
+            values = [b"%d" % number for number in range(count)]
+            self.put(topic, *values, partition=partition, timestamp=1)
 
     def commit(self, step: str, topic: str, offset: int, above: Runs | None = None) -> None:
-        """Commit as a worker does: an offset, and what is finished above it."""
-        metadata = offset_map.encode("w", 1, offset, above or Runs())
-        places = [ClientPartition(topic, p, offset, metadata) for p in range(PARTITIONS)]
-        self._consumer(step).commit(offsets=places, asynchronous=False)
-
-    def _consumer(self, step: str) -> Consumer:
-        group = f"{self.topology.pipeline}.{step}"
-        settings = {**self.connection, "group.id": group, "enable.auto.commit": False}
-        return self.consumers.setdefault(step, Consumer(settings))
+        for partition in range(PARTITIONS):
+            self.finish(step, topic, offset, above, partition=partition)
 
     @contextlib.contextmanager
     def open_transaction(self, step: str, topic: str, offset: int) -> Iterator[Producer]:
@@ -94,7 +55,7 @@ class Scene:
         producer.init_transactions(20)
         producer.begin_transaction()
         places = [ClientPartition(topic, p, offset) for p in range(PARTITIONS)]
-        token = self._consumer(step).consumer_group_metadata()
+        token = self.consumer(step).consumer_group_metadata()
         producer.send_offsets_to_transaction(places, token, 20)
         yield producer
 
@@ -108,10 +69,6 @@ class Scene:
         start, end = log_bounds(self.connection, [place])[place]
         with CommittedReader(self.connection, {place: start}) as reader:
             return [each.value for each in reader.to_end({place: end})]
-
-    def close(self) -> None:
-        for each in self.consumers.values():
-            each.close()
 
 
 @pytest.fixture

@@ -59,6 +59,29 @@ def topology(pipeline: str, *stages: Stage, **more: object) -> Topology:
     return Topology(pipeline, "", stages, **more)
 
 
+def renamed(pipeline: Topology, name: str, **more: object) -> Topology:
+    """Return a pipeline under another name, its sources and sinks called `NAME.in` or the like."""
+
+    def topic(old: str) -> str:
+        if not old or old.startswith(f"{pipeline.pipeline}."):
+            return old and name + old.removeprefix(pipeline.pipeline)
+        return f"{name}.{old}"
+
+    def step(old: Step) -> Step:
+        return replace(
+            old,
+            inlets=tuple(replace(each, topic=topic(each.topic)) for each in old.inlets),
+            outlets=tuple(replace(each, topic=topic(each.topic)) for each in old.outlets),
+            sinks=tuple(replace(each, topic=topic(each.topic)) for each in old.sinks),
+        )
+
+    stages = tuple(
+        stage(name, topic(each.root), *map(step, each.steps), name=each.name)
+        for each in pipeline.stages
+    )
+    return replace(pipeline, pipeline=name, stages=stages, **more)
+
+
 def chain() -> Topology:
     """`in` through the stages a, b and c to `out`; every step adds one field."""
     a = model_step(

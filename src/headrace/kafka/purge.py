@@ -136,7 +136,7 @@ class Purge:
             if kafka_error(error).code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
                 topics = ", ".join(sorted({place.topic for place in before}))
                 raise SecurityError(
-                    f"this user may not DELETE from {topics}; allow it with an ACL"
+                    f"this user needs the right to DELETE in {topics}; allow it with an ACL"
                 ) from error
             raise translated(error, "removing finished records") from error
 
