@@ -340,6 +340,7 @@ class Place:
     def gave_up(self, item: Item, cause: Cause) -> None:
         """Dead-letter a document, or halt its lane where the step is strict."""
         if self.step.strict:
+            self.counts.halted += 1
             log.error(
                 "%r failed and its lane stops (strict): %s",
                 item.record,
