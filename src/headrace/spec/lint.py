@@ -60,6 +60,7 @@ CODES: Mapping[str, str] = {
     "E085": "a topic that does not take what may be written to it",
     "E086": "a cluster that does not keep as much offset metadata as headrace needs",
     "E087": "something that Kafka does not let this user do",
+    "E088": "a derived or retry topic whose settings may lose records",
     "W050": "something is declared and never used",
     "W051": "a secret travels unencrypted",
     "W052": "TLS settings for a URL without TLS",
