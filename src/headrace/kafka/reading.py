@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from headrace.core.records import Record, TopicPartition
 from headrace.errors import BrokerError, BrokerUnavailableError, MissingTopicsError
-from headrace.kafka.translate import translated
+from headrace.kafka.translate import let_go, translated
 
 ANSWER_WITHIN_S = 10.0
 _EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
@@ -155,7 +155,11 @@ def _all_partitions(
         # Asking for one topic by name could create it.
         known = client.list_topics(timeout=within_s).topics
     except KafkaException as error:
+        let_go(error)
         raise translated(error, f"asking {connection['bootstrap.servers']} for topics") from error
+    finally:
+        # The error that leaves here would keep it alive: see `let_go`.
+        del client
     return {
         name: [TopicPartition(name, number) for number in sorted(topic.partitions)]
         for name, topic in known.items()
@@ -197,6 +201,9 @@ def log_bounds(
         raise translated(error, "reading log ends") from error
     except TimeoutError as error:
         raise BrokerError("no answer from Kafka while reading log ends") from error
+    finally:
+        # See `let_go`.
+        del client
     starts, ends = sides
     return {each: (starts[each], ends[each]) for each in partitions}
 
