@@ -269,17 +269,25 @@ class FunctionCaller(Protocol):
         """Call the function once per document; it may change what it is given.
 
         Returns per document, in order, the document it returned, None for a record to drop, or
-        why there is none: it raised, timed out, or returned something else.
+        why there is none: it raised, timed out, or returned something else. Calls may overlap; how
+        many documents are worked on at once is for the caller behind this port to say.
+
+        Raises:
+            ConfigError: A process for it cannot be started: what it imports is gone or broken.
+            CancelledError: `close` was called meanwhile.
         """
         ...
 
     async def close(self) -> None:
-        """Stop threads and processes; calls under way are cut."""
+        """Stop threads and processes; calls under way are cut, a thread's function runs on."""
         ...
 
 
 Condition: TypeAlias = Callable[[Any], bool]
-"""A compiled condition of a route or gate; raises `DocumentError` where it cannot be decided."""
+"""A compiled condition of a route or gate, for a decoded document, which it does not change.
+
+Raises `DocumentError`, naming the condition, where it cannot be decided or gives no bool.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +302,7 @@ class PartitionStatus:
         in_flight: Records taken and not durable.
         blocked: Finished records that wait for an earlier one of their lane.
         metadata_size: Characters of commit metadata in use, of 4095.
+        waiting: Records that wait at a join or gather for parts to come.
     """
 
     topic: str
@@ -303,6 +312,36 @@ class PartitionStatus:
     in_flight: int
     blocked: int
     metadata_size: int
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepStatus:
+    """One step of a stage in this worker.
+
+    Attributes:
+        step: The step.
+        kind: `model`, `function`, `split` or `gather`.
+        model: The model it calls, empty for none.
+        paused_reason: Why it waits for its model, empty if it does not.
+        paused_s: For how long it has been waiting, seconds.
+        slots: Calls that may be under way at once.
+        busy: Calls under way.
+        waiting: Ids that wait here for parts to come.
+        late: Parts that came after their id had ended here.
+        counters: `results`, `dropped`, `unmatched`, `failed` since the worker started.
+    """
+
+    step: str
+    kind: str
+    model: str
+    paused_reason: str
+    paused_s: float
+    slots: int
+    busy: int
+    waiting: int
+    late: int
+    counters: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,8 +351,8 @@ class StageStatus:
     Attributes:
         pipeline: The pipeline's name.
         stage: The stage's name.
-        step: Its step.
-        model: Its model.
+        step: Its steps, separated by commas.
+        model: Their models, likewise.
         slot: This worker's name in the fleet.
         phase: starting, running, draining, stopped or failed.
         is_assigned: Whether the group gave it an assignment (which may be empty).
@@ -327,6 +366,7 @@ class StageStatus:
         model_latency: Cumulative (upper bound in s, count) pairs, then sum in s.
         commit_latency: The same for transactions.
         partitions: Owned partitions.
+        steps: Its steps, upstream first.
     """
 
     pipeline: str
@@ -346,6 +386,7 @@ class StageStatus:
     model_latency: tuple[Sequence[tuple[float, int]], float]
     commit_latency: tuple[Sequence[tuple[float, int]], float]
     partitions: Sequence[PartitionStatus]
+    steps: Sequence[StepStatus] = ()
 
 
 class StatusSource(Protocol):
