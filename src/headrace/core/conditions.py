@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from headrace.core.fields import normal
+from headrace.core.topology import ELSE
 
 _TOKEN: Final = re.compile(
     r"""(?P<skip>\s+|//[^\n]*)
@@ -26,6 +27,8 @@ _OPEN, _CLOSE = frozenset("([{"), frozenset(")]}")
 
 def reads_of(condition: str) -> tuple[str, ...]:
     """Return the paths that a condition may read, as a set; rather too many than too few."""
+    if condition == ELSE:
+        return ()
     return normal(_paths([*_tokens(condition)]))
 
 
