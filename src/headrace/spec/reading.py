@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from headrace.core.conditions import reads_of
-from headrace.core.effects import written_by
+from headrace.core.effects import decided_by, written_by
+from headrace.core.expressions import paths_read
 from headrace.core.fields import covers, cut, union
 from headrace.core.known import entering, known_fields
 from headrace.core.lineage import Lineage
@@ -68,7 +68,7 @@ def _written(step: Step, lineage: Lineage) -> Fields:
 def _read_before(step: Step) -> Iterator[tuple[Path, str]]:
     """Yield every place of the file where something that enters a step is read, and what."""
     path: Path = ("steps", step.name)
-    yield from (((*path, "when"), field) for field in reads_of(step.when))
+    yield from (((*path, "when"), field) for field in paths_read(step.when))
     match step:
         case ModelStep():
             for bound in step.inputs:
@@ -86,7 +86,9 @@ def _read_before(step: Step) -> Iterator[tuple[Path, str]]:
 def _read_after(step: Step) -> Iterator[tuple[Path, str]]:
     """Yield every place of the file where the result of a step is read, and what."""
     for label, condition in step.routes:
-        yield from ((("steps", step.name, "routes", label), field) for field in reads_of(condition))
+        yield from (
+            (("steps", step.name, "routes", label), field) for field in decided_by(condition)
+        )
     for sink in step.sinks:
         path: Path = ("sinks", sink.topic)
         yield from (((*path, "fields"), field) for field in sink.fields)
