@@ -169,10 +169,9 @@ def _parents(draft: Draft) -> tuple[list[Stream], dict[str, Any]]:
     others = [
         each
         for each in draft.streams
-        if (each.source, each.splits) == (first.source, first.splits)
-        and each.ref not in (first.ref, each.source)
+        if (each.source, each.splits) == (first.source, first.splits) and each.ref != first.ref
     ]
-    if not others or first.ref == first.source or rng.random() < 0.3:
+    if not others or rng.random() < (0.7 if first.ref == first.source else 0.3):
         return [first], {"from": first.ref}
     parents = [first, *rng.sample(others, min(len(others), rng.randint(1, 2)))]
     rng.shuffle(parents)

@@ -35,7 +35,6 @@ from headrace.errors import (
     DocumentError,
     FunctionError,
     HeadraceError,
-    MissingPartError,
 )
 from headrace.ports import Condition
 
@@ -82,6 +81,7 @@ class Fate:
         label: The route that a result takes.
         step: The step that a failure began in.
         error: Class of that failure.
+        is_short: Whether it lacks a part that was given up, at the join or gather it comes from.
     """
 
     kind: Kind
@@ -89,6 +89,7 @@ class Fate:
     label: str = ""
     step: str = ""
     error: str = ""
+    is_short: bool = False
 
 
 Fates: TypeAlias = dict[Children, Fate]
@@ -165,13 +166,14 @@ class _Journey:
     def _through(self, step: Step) -> Iterator[tuple[Children, Fate]]:
         arrivals = [self._arriving(step, inlet) for inlet in step.inlets]
         met = {
-            which: self._meet(step, which, [fates[which] for fates in arrivals])
-            for which in arrivals[0]
+            which: self._meet(step, [fates[which] for fates in arrivals]) for which in arrivals[0]
         }
         if isinstance(step, GatherStep):
             met = self._gathered(step, met)
         for which, fate in met.items():
-            yield from self._at(step, which, fate).items()
+            if fate.is_short:
+                self._letter(step, which, "MissingPartError")
+            yield from self._at(step, which, replace(fate, is_short=False)).items()
 
     def _arriving(self, step: Step, inlet: Inlet) -> Fates:
         if not inlet.step:
@@ -194,7 +196,10 @@ class _Journey:
         try:
             document = json.loads(self._value)
         except ValueError:
-            return self._give_up(step, (), DecodeError("not JSON"))
+            error = DecodeError("not JSON")
+            if step.join is None:
+                return self._give_up(step, (), error)
+            return Fate(Kind.FAILED, step=step.name, error=type(error).__name__)
         return self._carried(Fate(Kind.RESULT, document), [inlet.fields])
 
     def _taken(self, fate: Fate, label: str) -> Fate:
@@ -212,45 +217,26 @@ class _Journey:
 
     # Where several meet
 
-    def _meet(self, step: Step, which: Children, parts: Sequence[Fate]) -> Fate:
+    def _meet(self, step: Step, parts: Sequence[Fate]) -> Fate:
         if step.join is None:
             return parts[0]
         if step.join.mode is JoinMode.FIRST:
-            return self._first(step, which, parts)
-        end = self._missing(step, which, parts)
-        carrier = parts[step.join.carrier]
-        if end or carrier.kind is not Kind.RESULT:
-            return end or carrier
-        try:
-            return Fate(Kind.RESULT, self._merged(step, step.join, parts))
-        except DocumentError as error:
-            return self._give_up(step, which, error)
+            came = [part for part in parts if part.kind in _COMES]
+            return came[0] if came else _failed(step, parts) or _DROPPED
+        return self._all(step, step.join, parts)
 
-    def _first(self, step: Step, which: Children, parts: Sequence[Fate]) -> Fate:
-        """Take the first listed part that came."""
-        came = [part for part in parts if part.kind in _COMES]
-        if came:
-            return came[0]
-        is_failed = any(part.kind is Kind.FAILED for part in parts)
-        return self._lacking(step, which) if is_failed else _DROPPED
-
-    def _missing(self, step: Step, which: Children, parts: Sequence[Fate]) -> Fate | None:
-        """Return how a join of all ends because of what did not come; None if it goes on."""
-        needed = {p.kind for p, i in zip(parts, step.inlets, strict=True) if not i.is_optional}
-        if Kind.DROPPED in needed:
+    def _all(self, step: Step, join: Join, parts: Sequence[Fate]) -> Fate:
+        needed = [p for p, inlet in zip(parts, step.inlets, strict=True) if not inlet.is_optional]
+        failed, carrier = _failed(step, parts), parts[join.carrier]
+        if any(part.kind is Kind.DROPPED for part in needed):
             return _DROPPED
-        if Kind.FAILED in needed:
-            return self._lacking(step, which)
-        if step.join and any(part.kind is Kind.FAILED for part in parts):
-            match step.join.waiting.on_missing:
-                case OnMissing.DEAD_LETTER:
-                    return self._lacking(step, which)
-                case OnMissing.DROP:
-                    return _DROPPED
-        return None
-
-    def _lacking(self, step: Step, which: Children) -> Fate:
-        return self._give_up(step, which, MissingPartError("a part is missing"))
+        if _failed(step, needed):
+            return failed or _DROPPED
+        if failed and join.waiting.on_missing is not OnMissing.PROCEED:
+            return _DROPPED if join.waiting.on_missing is OnMissing.DROP else failed
+        if carrier.kind is not Kind.RESULT:
+            return carrier
+        return Fate(Kind.RESULT, self._merged(step, join, parts), is_short=bool(failed))
 
     def _merged(self, step: Step, join: Join, parts: Sequence[Fate]) -> Any:
         """Write what the other parts bring into the carrier's document, the preferred one last."""
@@ -314,15 +300,14 @@ class _Journey:
         return gathered
 
     def _family(self, step: GatherStep, parent: Children, children: Fates) -> Fate:
-        failed = [each for each in children.values() if each.kind is Kind.FAILED]
-        if failed:
-            fate = self._lacking(step, parent)
-            if step.on_failed is OnFailed.DEAD_LETTER:
-                return fate
+        failed = _failed(step, list(children.values()))
+        if failed and step.on_failed is OnFailed.DEAD_LETTER:
+            return failed
         came = [each for each in children.values() if each.kind in (Kind.RESULT, Kind.FAILED)]
         document = projected(self._kept[step.split, parent], step.keep)
         setter(step.into)(document, [_child(step, each) for each in came])
-        return Fate(Kind.RESULT, document)
+        is_short = any(each.is_short for each in children.values())
+        return Fate(Kind.RESULT, document, is_short=is_short)
 
     def _depth(self, name: str) -> int:
         """Return inside how many splits the records are that enter a step."""
@@ -435,8 +420,11 @@ class _Journey:
 
     def _give_up(self, step: Step, which: Children, error: HeadraceError) -> Fate:
         name = type(error).__name__
-        self.written.dead[self._id(which), step.name, name] += 1
+        self._letter(step, which, name)
         return Fate(Kind.FAILED, step=step.name, error=name)
+
+    def _letter(self, step: Step, which: Children, error: str) -> None:
+        self.written.dead[self._id(which), step.name, error] += 1
 
     def _id(self, which: Children) -> str:
         return "/".join((self._name, *map(str, which)))
@@ -477,6 +465,15 @@ def _copy(path: str, source: Any, target: Any) -> None:
     except DocumentError:
         return
     setter(path)(target, deepcopy(value))
+
+
+def _failed(step: Step, parts: Sequence[Fate]) -> Fate | None:
+    """Return how a join or gather fails because of its parts; None if none of them failed.
+
+    What it tells those after it is where the first of them began to fail.
+    """
+    failed = next((part for part in parts if part.kind is Kind.FAILED), None)
+    return None if failed is None else replace(failed, is_short=True)
 
 
 def _input(bound: Any, document: Any) -> Any:
