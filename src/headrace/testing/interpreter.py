@@ -222,15 +222,15 @@ class _Journey:
             return parts[0]
         if step.join.mode is JoinMode.FIRST:
             came = [part for part in parts if part.kind in _COMES]
-            return came[0] if came else _failed(step, parts) or _DROPPED
+            return came[0] if came else _failed(parts) or _DROPPED
         return self._all(step, step.join, parts)
 
     def _all(self, step: Step, join: Join, parts: Sequence[Fate]) -> Fate:
         needed = [p for p, inlet in zip(parts, step.inlets, strict=True) if not inlet.is_optional]
-        failed, carrier = _failed(step, parts), parts[join.carrier]
+        failed, carrier = _failed(parts), parts[join.carrier]
         if any(part.kind is Kind.DROPPED for part in needed):
             return _DROPPED
-        if _failed(step, needed):
+        if _failed(needed):
             return failed or _DROPPED
         if failed and join.waiting.on_missing is not OnMissing.PROCEED:
             return _DROPPED if join.waiting.on_missing is OnMissing.DROP else failed
@@ -300,13 +300,13 @@ class _Journey:
         return gathered
 
     def _family(self, step: GatherStep, parent: Children, children: Fates) -> Fate:
-        failed = _failed(step, list(children.values()))
+        failed = _failed(list(children.values()))
         if failed and step.on_failed is OnFailed.DEAD_LETTER:
             return failed
         came = [each for each in children.values() if each.kind in (Kind.RESULT, Kind.FAILED)]
         document = projected(self._kept[step.split, parent], step.keep)
         setter(step.into)(document, [_child(step, each) for each in came])
-        is_short = any(each.is_short for each in children.values())
+        is_short = bool(failed) or any(each.is_short for each in children.values())
         return Fate(Kind.RESULT, document, is_short=is_short)
 
     def _depth(self, name: str) -> int:
@@ -467,7 +467,7 @@ def _copy(path: str, source: Any, target: Any) -> None:
     setter(path)(target, deepcopy(value))
 
 
-def _failed(step: Step, parts: Sequence[Fate]) -> Fate | None:
+def _failed(parts: Sequence[Fate]) -> Fate | None:
     """Return how a join or gather fails because of its parts; None if none of them failed.
 
     What it tells those after it is where the first of them began to fail.
