@@ -227,36 +227,39 @@ class _Journey:
 
     def _all(self, step: Step, join: Join, parts: Sequence[Fate]) -> Fate:
         needed = [p for p, inlet in zip(parts, step.inlets, strict=True) if not inlet.is_optional]
-        failed, carrier = _failed(parts), parts[join.carrier]
+        failed = _failed(parts)
         if any(part.kind is Kind.DROPPED for part in needed):
             return _DROPPED
         if _failed(needed):
             return failed or _DROPPED
         if failed and join.waiting.on_missing is not OnMissing.PROCEED:
             return _DROPPED if join.waiting.on_missing is OnMissing.DROP else failed
-        if carrier.kind is not Kind.RESULT:
-            return carrier
-        return Fate(Kind.RESULT, self._merged(step, join, parts), is_short=bool(failed))
+        there = [number for number, part in enumerate(parts) if part.kind in _COMES]
+        carrier = join.carrier if join.carrier in there else there[0]
+        if parts[carrier].kind is not Kind.RESULT:
+            return parts[carrier]
+        document = self._merged(step, join, parts, carrier)
+        return Fate(Kind.RESULT, document, is_short=bool(failed))
 
-    def _merged(self, step: Step, join: Join, parts: Sequence[Fate]) -> Any:
+    def _merged(self, step: Step, join: Join, parts: Sequence[Fate], carrier: int) -> Any:
         """Write what the other parts bring into the carrier's document, the preferred one last."""
-        document = deepcopy(parts[join.carrier].document)
-        others = [number for number in range(len(parts)) if number != join.carrier]
+        document = deepcopy(parts[carrier].document)
+        others = [number for number in range(len(parts)) if number != carrier]
         others.sort(key=lambda number: number == join.prefer)
         for number in others:
             if parts[number].kind is Kind.RESULT:
-                for path in self._brought(step, join, number):
+                for path in self._brought(step, number, carrier):
                     _copy(path, parts[number].document, document)
         return document
 
-    def _brought(self, step: Step, join: Join, number: int) -> Sequence[str]:
+    def _brought(self, step: Step, number: int, carrier: int) -> Sequence[str]:
         """Return the paths that an inlet adds to the document of the carrier."""
         if not self._rules.whole:
             return step.inlets[number].fields or ()
-        ours, carriers = (step.inlets[each].step for each in (number, join.carrier))
+        ours, carriers = (step.inlets[each].step for each in (number, carrier))
         passed = self._passed(carriers)
         written = [p for name in self._passed(ours) - passed for p in self._writes(name)]
-        if join.prefer != join.carrier:
+        if step.join is None or step.join.prefer != carrier:
             return written
         lost = [p for name in passed - self._passed(ours) for p in self._writes(name)]
         return [path for path in written if not any(_overlap(path, each) for each in lost)]
