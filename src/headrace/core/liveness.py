@@ -1,0 +1,104 @@
+"""Which fields every edge of a pipeline must carry: those that something after it reads.
+
+The analysis goes from the sinks to the sources. In a join of all parents one of them, the carrier,
+brings the document and each other one only what its branch wrote since they parted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from headrace.core.effects import read_after, read_by
+from headrace.core.fields import common, cut, minus, normal, union
+from headrace.core.lineage import Lineage
+from headrace.core.parting import Parting
+from headrace.core.topology import (
+    Fields,
+    FunctionStep,
+    GatherStep,
+    JoinMode,
+    ModelStep,
+    SplitStep,
+    Step,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What goes through one step.
+
+    Attributes:
+        entering: What of its document each inlet brings, in their order.
+        leaving: What of its result something after it reads.
+        carrier: Number of the inlet that brings the document.
+        kept: What outcomes without a result that enter the step must tell of the document: what
+            the gather of the innermost split around them needs of the fields that the split kept.
+    """
+
+    entering: tuple[Fields, ...]
+    leaving: Fields
+    carrier: int = 0
+    kept: tuple[str, ...] = ()
+
+
+def analyse(lineage: Lineage) -> Mapping[str, Flow]:
+    """Return what goes through every step of a pipeline whose joins have no clashes."""
+    return _Analysis(lineage).run()
+
+
+@dataclass(slots=True)
+class _Analysis:
+    """One run from the sinks to the sources."""
+
+    lineage: Lineage
+    flows: dict[str, Flow] = field(default_factory=dict)
+    leaving: dict[str, Fields] = field(default_factory=dict)
+
+    def run(self) -> Mapping[str, Flow]:
+        self.leaving = {step.name: read_after(step) for step in self.lineage.steps}
+        for step in reversed(self.lineage.steps):
+            kept = self._kept(step)
+            flow = self._flow(step, self._live(step, kept))
+            self.flows[step.name] = replace(flow, kept=kept)
+            for inlet, fields in zip(step.inlets, flow.entering, strict=True):
+                if inlet.step:
+                    self.leaving[inlet.step] = union(self.leaving[inlet.step], fields)
+        return self.flows
+
+    def _kept(self, step: Step) -> tuple[str, ...]:
+        match step:
+            case GatherStep():
+                split = self.lineage.named(step.split)
+                keep = normal(split.keep) if isinstance(split, SplitStep) else ()
+                return common(keep, minus(self.leaving[step.name], (step.into,))) or ()
+            case SplitStep():
+                # What enters a split leaves it again where its children are gathered.
+                after = [g.name for g in self.lineage.gathers(step.name)]
+            case _:
+                after = [step.name]
+        readers = [reading.step.name for name in after for reading in self.lineage.readings[name]]
+        return union(*(self.flows[reader].kept for reader in readers)) or ()
+
+    def _live(self, step: Step, kept: tuple[str, ...]) -> Fields:
+        """Return what is live before a step."""
+        leaving = self.leaving[step.name]
+        match step:
+            case ModelStep():
+                sure = normal(each.path for each in step.outputs if cut(each.path) == each.path)
+                return union(minus(leaving, sure), read_by(step))
+            case FunctionStep():
+                # A function may leave out what it may write: the old value lives on.
+                return union(leaving if step.writes is not None else (), read_by(step))
+            case SplitStep():
+                keep = common(normal(step.keep), minus(leaving, (step.as_,)))
+                return union(keep, read_by(step))
+            case GatherStep():
+                return union(kept, step.fields)
+        return leaving
+
+    def _flow(self, step: Step, live: Fields) -> Flow:
+        leaving = self.leaving[step.name]
+        if step.join is None or step.join.mode is JoinMode.FIRST:
+            return Flow((live,) * len(step.inlets), leaving)
+        parting = Parting(step, self.lineage)
+        carrier = parting.carrier()
+        return Flow(tuple(parting.brought(live, carrier)), leaving, carrier)
