@@ -39,6 +39,7 @@ from headrace.testing import (
 )
 from headrace.testing.interpreter import canonical
 from tests.simulation import dags
+from tests.simulation.differences import different
 
 PARTITIONS = 3
 KEYS = (b"a", b"b", b"c", None)
@@ -112,9 +113,7 @@ class Run:
 
         callers = {step.name: self.callers[step.name] for step in stage.steps}
         static = self.has_storm and self.rng.random() < 0.2
-        return Fleet(
-            self.broker, stage.group, stage.topics, make_worker, callers, static=static
-        )
+        return Fleet(self.broker, stage.group, stage.topics, make_worker, callers, static=static)
 
     # What happens
 
@@ -205,7 +204,9 @@ class Run:
 
     def expected(self) -> Written:
         """Return what the interpreter says."""
-        rules = Interpreter(self.topology, dags.answered, dags.FUNCTIONS, dags.condition)
+        rules = Interpreter(
+            self.topology, dags.answered, dags.FUNCTIONS, dags.condition, whole=True
+        )
         return rules.run(self.records)
 
     def check(self) -> None:
@@ -259,13 +260,6 @@ async def dag_schedule(
 def said(record: Record, name: str) -> str:
     """Return what a header says, empty where it is missing."""
     return (dict(record.headers or ()).get(name) or b"").decode()
-
-
-def different(expected: Counter[Any], found: Counter[Any]) -> str:
-    """Return what is missing and what is too much, empty where nothing is."""
-    lines = [f"missing {count} x {each}" for each, count in (expected - found).items()]
-    lines += [f"too much {count} x {each}" for each, count in (found - expected).items()]
-    return "\n".join(lines)
 
 
 def ordered_sinks(topology: Topology) -> Mapping[str, Ordering]:

@@ -186,7 +186,8 @@ def _parents(draft: Draft) -> tuple[list[Stream], dict[str, Any]]:
             parents = clean
         if len(parents) == 1:
             return parents, {"from": parents[0].ref}
-        optional = draft.some([each.ref for each in parents], len(parents) - 1)
+        closed = [each.ref for each in parents if not _is_open(draft, each, parents)]
+        optional = draft.some(closed, len(parents) - 1)
         if optional and "prefer" not in step and rng.random() < 0.6:
             step["optional"] = optional
             step["on_missing"] = rng.choice(["dead_letter", "drop", "proceed"])
@@ -200,6 +201,12 @@ def _without_conflicts(draft: Draft, parents: Sequence[Stream]) -> list[Stream]:
         if all(not _conflict(draft, one, other) for other in kept):
             kept.append(one)
     return kept
+
+
+def _is_open(draft: Draft, one: Stream, parents: Sequence[Stream]) -> bool:
+    """Whether a parent may have written anything since it parted from the others."""
+    own = {step for other in parents for step in one.passed - other.passed}
+    return any(ANY in draft.writes[step] for step in own)
 
 
 def _conflict(draft: Draft, one: Stream, other: Stream) -> bool:
@@ -244,8 +251,11 @@ def _model(draft: Draft, name: str, at: Stream, step: dict[str, Any]) -> Stream:
     if rng.random() < 0.2:
         step["inputs"]["a"] = {"path": step["inputs"]["a"], "default": "nothing"}
     made = [draft.fresh() for _ in range(2 if model == "pair" else 1)]
-    if at.texts and model == "upper" and rng.random() < 0.2:
-        made = [rng.choice(at.texts)]
+    # What a split kept is given back by its gather as it was: nobody may write it in between.
+    kept = {path for split in at.splits for path in draft.kept[split].paths}
+    old = [path for path in at.texts if path not in kept]
+    if old and model == "upper" and rng.random() < 0.25:
+        made = [rng.choice(old)]
     step["outputs"] = dict(zip(made, ("x", "y"), strict=False))
     draft.writes[name] = set(made)
     if model == "length":
@@ -272,7 +282,8 @@ def _split(draft: Draft, name: str, at: Stream, step: dict[str, Any]) -> Stream:
     rng = draft.rng
     path, kind = rng.choice(at.lists)
     as_ = draft.fresh()
-    keep = draft.some((*at.texts, *at.numbers), 2)
+    outer = draft.kept[at.splits[-1]].paths if at.splits else ()
+    keep = list(dict.fromkeys((*outer, *draft.some((*at.texts, *at.numbers), 2))))
     step["split"] = {"each": path, "as": as_, "keep": keep}
     if rng.random() < 0.4:
         step["split"]["spread"] = True

@@ -261,7 +261,11 @@ class _Journey:
         written = [p for name in self._passed(ours) - passed for p in self._writes(name)]
         if step.join is None or step.join.prefer != carrier:
             return written
-        lost = [p for name in passed - self._passed(ours) for p in self._writes(name)]
+        # The carrier is preferred: it wins where it may write, which is anywhere if it may write all.
+        wins = passed - self._passed(ours)
+        if any(getattr(self._rules.steps[name], "writes", ()) is None for name in wins):
+            return []
+        lost = [path for name in wins for path in self._writes(name)]
         return [path for path in written if not any(_overlap(path, each) for each in lost)]
 
     def _passed(self, name: str) -> set[str]:
@@ -307,10 +311,17 @@ class _Journey:
         if failed and step.on_failed is OnFailed.DEAD_LETTER:
             return failed
         came = [each for each in children.values() if each.kind in (Kind.RESULT, Kind.FAILED)]
-        document = projected(self._kept[step.split, parent], step.keep)
+        document = projected(self._brought_back(step, parent, came), step.keep)
         setter(step.into)(document, [_child(step, each) for each in came])
         is_short = bool(failed) or any(each.is_short for each in children.values())
         return Fate(Kind.RESULT, document, is_short=is_short)
+
+    def _brought_back(self, step: GatherStep, parent: Children, came: Sequence[Fate]) -> Any:
+        """Return a document that holds what the split kept: by way of a child if there is one."""
+        by_child = [each.document for each in came if each.kind is Kind.RESULT]
+        if by_child and not self._rules.whole:
+            return by_child[0]
+        return self._kept[step.split, parent]
 
     def _depth(self, name: str) -> int:
         """Return inside how many splits the records are that enter a step."""
