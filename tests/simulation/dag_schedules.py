@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import zlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -184,8 +184,8 @@ class Run:
         """A worker may end because of the broker; nothing else is an excuse."""
         for fleet in self.fleets:
             for slot, error in fleet.failures:
-                if not isinstance(error, BrokerError):
-                    raise AssertionError(f"worker {slot} ended: {error!r}") from error
+                is_excused = isinstance(error, BrokerError)
+                assert is_excused, f"worker {slot} ended: {error!r}"
 
     # What came of it
 
@@ -243,17 +243,15 @@ async def dag_schedule(
     data = data or dags.pipeline(random.Random(f"pipeline {seed}"), most_steps=6)
     one = Run(seed, data, make, has_storm)
     try:
-        async with asyncio.TaskGroup():
-            try:
-                await one.act()
-            finally:
-                for fleet in one.fleets:
-                    await fleet.__aexit__(None, None, None)
+        try:
+            await one.act()
+        finally:
+            for fleet in one.fleets:
+                await fleet.__aexit__(None, None, None)
         one.check()
-    except* Exception as group:
-        error = group.exceptions[0]
+    except Exception as error:
         error.add_note(yaml.safe_dump(dict(data), sort_keys=False))
-        raise error from error.__cause__
+        raise
     return one
 
 
