@@ -177,6 +177,14 @@ class Transaction:
     token: GroupToken
 
 
+class Purger(Protocol):
+    """Keeps headrace's own topics of a stage from growing for ever."""
+
+    async def run(self) -> None:
+        """Remove now and then what all readers have finished, until cancelled; never raises."""
+        ...
+
+
 class TransactionSink(Protocol):
     """The transactional producer of one slot."""
 
@@ -286,6 +294,7 @@ class PartitionStatus:
         in_flight: Records taken and not durable.
         blocked: Finished records that wait for an earlier one of their lane.
         metadata_size: Characters of commit metadata in use, of 4095.
+        waiting: Records that wait at a join or gather for parts to come.
     """
 
     topic: str
@@ -295,6 +304,36 @@ class PartitionStatus:
     in_flight: int
     blocked: int
     metadata_size: int
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepStatus:
+    """One step of a stage in this worker.
+
+    Attributes:
+        step: The step.
+        kind: `model`, `function`, `split` or `gather`.
+        model: The model it calls, empty for none.
+        paused_reason: Why it waits for its model, empty if it does not.
+        paused_s: For how long it has been waiting, seconds.
+        slots: Calls that may be under way at once.
+        busy: Calls under way.
+        waiting: Ids that wait here for parts to come.
+        late: Parts that came after their id had ended here.
+        counters: `results`, `dropped`, `unmatched`, `failed` since the worker started.
+    """
+
+    step: str
+    kind: str
+    model: str
+    paused_reason: str
+    paused_s: float
+    slots: int
+    busy: int
+    waiting: int
+    late: int
+    counters: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,8 +343,8 @@ class StageStatus:
     Attributes:
         pipeline: The pipeline's name.
         stage: The stage's name.
-        step: Its step.
-        model: Its model.
+        step: Its steps, separated by commas.
+        model: Their models, likewise.
         slot: This worker's name in the fleet.
         phase: starting, running, draining, stopped or failed.
         is_assigned: Whether the group gave it an assignment (which may be empty).
@@ -319,6 +358,7 @@ class StageStatus:
         model_latency: Cumulative (upper bound in s, count) pairs, then sum in s.
         commit_latency: The same for transactions.
         partitions: Owned partitions.
+        steps: Its steps, upstream first.
     """
 
     pipeline: str
@@ -338,6 +378,7 @@ class StageStatus:
     model_latency: tuple[Sequence[tuple[float, int]], float]
     commit_latency: tuple[Sequence[tuple[float, int]], float]
     partitions: Sequence[PartitionStatus]
+    steps: Sequence[StepStatus] = ()
 
 
 class StatusSource(Protocol):

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 from headrace.core.topics import needed_topics
 from headrace.core.topology import Delivery, ModelStep, Plan, Stage, Topology
@@ -14,7 +15,9 @@ from headrace.errors import (
     MissingTopicsError,
     first_of,
 )
+from headrace.formats.conditions import compile_condition
 from headrace.formats.json_objects import decode, encode
+from headrace.functions import caller_of
 from headrace.inference.client import ModelClient
 from headrace.inference.metadata import check, check_batching
 from headrace.inference.protocols import client_of
@@ -28,11 +31,16 @@ from headrace.kafka.properties import (
     producer_properties,
 )
 from headrace.kafka.topics import TopicAdmin
+from headrace.ports import InferenceClient
 from headrace.runtime.committer import Pace
 from headrace.runtime.outputs import TopicFacts
-from headrace.runtime.worker import Format, Ports, Settings, Worker
+from headrace.runtime.stage import Actions, Format
+from headrace.runtime.worker import Ports, Settings, Worker
 from headrace.spec.live import LiveModel
 from headrace.telemetry.health import StatusServer
+
+FORMAT = Format(decode, encode, compile_condition)
+"""How records become documents and conditions functions."""
 
 PACE = Pace(linger_s=0.025, enough=4_000)
 """Under load results gather a little: a transaction costs Kafka the same for 1 record or 4,000."""
@@ -99,6 +107,27 @@ async def topic_facts(topology: Topology) -> TopicFacts:
         await admin.close()
 
 
+def actions_for(stage: Stage, client_of_step: Callable[[ModelStep], InferenceClient]) -> Actions:
+    """Return what the steps of a stage call.
+
+    Raises:
+        ConfigError: A function cannot be loaded.
+    """
+    models = {
+        step.name: [client_of_step(each) for each in by_version(step)] for step in stage.models
+    }
+    functions = {step.name: caller_of(step) for step in stage.functions}
+    return Actions(models, functions)
+
+
+def by_version(step: ModelStep) -> Sequence[ModelStep]:
+    """Return a step once for each version of its model that shares the records."""
+    versions = step.model.versions
+    if not versions:
+        return [step]
+    return [replace(step, model=replace(step.model, version=name)) for name, _ in versions]
+
+
 def client_for(step: ModelStep) -> ModelClient:
     """Return the client for a step's model, by the scheme of its URL and its profile."""
     return client_of(step.model, step.inputs, step.outputs)
@@ -143,10 +172,10 @@ async def _worker(
             ),
             fault_point,
         ),
-        model=client_for(stage.models[0]),
+        actions=actions_for(stage, client_for),
     )
     settings = Settings(slot, pace=PACE, ignore_metadata=plan.ignore_metadata)
-    return Worker(stage, ports, facts, Format(decode, encode), settings)
+    return Worker(stage, ports, facts, FORMAT, settings)
 
 
 async def _run_until(stop: asyncio.Event, workers: Sequence[Worker]) -> None:

@@ -23,7 +23,7 @@ def graph(file: str, form: str, live: bool, bootstrap_servers: str | None) -> in
     An ellipsis stands for the rest of the document. JSON is an object with the lists `steps`,
     `stages`, `topics` and `edges`; an edge's ends are `step:NAME` or `topic:NAME`.
     """
-    from headrace.cli import drawings
+    from headrace.cli import drawings, picture
     from headrace.cli.settings import connection_of, load_pipeline, load_reachable
     from headrace.core.graph import graph_of
     from headrace.core.topics import needed_topics
@@ -40,7 +40,7 @@ def graph(file: str, form: str, live: bool, bootstrap_servers: str | None) -> in
     draw = {
         "text": drawings.as_text,
         "mermaid": drawings.as_mermaid,
-        "svg": drawings.as_svg,
+        "svg": picture.as_svg,
         "json": drawings.as_json,
     }[form]
     print(draw(graph_of(topology, counts)))

@@ -61,8 +61,9 @@ def up(
     """Run a pipeline with its Kafka, model servers and workers, and restart what dies.
 
     Missing topics are created. Ctrl-C stops everything in order. The summary counts this run's
-    records from Kafka: read, written, dead_lettered, dropped, retried (through a retry topic),
-    and the seconds from the workers' start until everything was done.
+    records from Kafka: read (source records finished by all who read them), written (to sinks),
+    dead_lettered (by branch and child), dropped (read, and nothing came of it), retried (through
+    a retry topic), and the seconds from the workers' start until everything was done.
     """
     del no_console
     from headrace.cli.everything import Wishes, bring_up

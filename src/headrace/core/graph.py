@@ -1,11 +1,21 @@
 """A compiled pipeline as nodes and edges, for drawings and for machines that read them."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from headrace.core.topics import TopicKind, needed_topics
-from headrace.core.topology import Stage, Topology
+from headrace.core.topology import (
+    Fields,
+    FunctionStep,
+    GatherStep,
+    JoinMode,
+    ModelStep,
+    SplitStep,
+    Stage,
+    Step,
+    Topology,
+)
 
 
 class EdgeKind(StrEnum):
@@ -21,19 +31,29 @@ class StepNode:
 
     Attributes:
         name: The step.
-        kind: `model`.
+        kind: `model`, `function`, `split` or `gather`.
         stage: The stage that runs it.
-        model: The model it calls.
-        reads: Paths of the document that it reads.
-        writes: Paths that it writes.
+        model: The model it calls, empty for none.
+        reads: Paths of the document that it reads; None for all of it.
+        writes: Paths that it writes; None for all of it.
+        function: The function it calls, empty for none.
+        when: Its gate, empty for none.
+        routes: Label and condition of each route.
+        join: `all` or `first`, empty where it has one parent.
+        level: Inside how many splits it works.
     """
 
     name: str
     kind: str
     stage: str
     model: str
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
+    reads: Fields
+    writes: Fields
+    function: str = ""
+    when: str = ""
+    routes: tuple[tuple[str, str], ...] = ()
+    join: str = ""
+    level: int = 0
 
     @property
     def id(self) -> str:
@@ -80,6 +100,10 @@ class Edge:
         fields: Fields they are known to carry.
         is_whole: Whether they carry the rest of the document, too.
         kind: What they are.
+        label: The route that takes it, empty for every record.
+        is_carrier: Whether it leads to an `all` join and brings the document that others add to.
+        is_optional: Whether it leads to a join that goes on without it.
+        tells: Whether it also tells what became of records that have no result.
     """
 
     source: str
@@ -87,6 +111,10 @@ class Edge:
     fields: tuple[str, ...] = ()
     is_whole: bool = True
     kind: EdgeKind = EdgeKind.RESULT
+    label: str = ""
+    is_carrier: bool = False
+    is_optional: bool = False
+    tells: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +136,10 @@ def graph_of(topology: Topology, partitions: Mapping[str, int] | None = None) ->
         partitions: Partition counts of the topics for which they are known.
     """
     known = partitions or {}
+    told = {outlet.topic for stage in topology.stages for outlet in stage.derived if outlet.tells}
     return Graph(
         pipeline=topology.pipeline,
-        steps=tuple(_step(step, stage) for stage in topology.stages for step in stage.steps),
+        steps=tuple(_node(step, stage) for stage in topology.stages for step in stage.steps),
         stages=tuple(
             StageNode(stage.name, stage.group, tuple(step.name for step in stage.steps))
             for stage in topology.stages
@@ -119,27 +148,80 @@ def graph_of(topology: Topology, partitions: Mapping[str, int] | None = None) ->
             TopicNode(each.name, each.kind, known.get(each.name))
             for each in needed_topics(topology)
         ),
-        edges=tuple(edge for stage in topology.stages for edge in _edges(stage)),
+        edges=tuple(edge for stage in topology.stages for edge in _edges(stage, told)),
     )
 
 
-def _step(stage: Stage) -> StepNode:
-    step = stage.step
+def _node(step: Step, stage: Stage) -> StepNode:
+    reads, writes = _reads(step), _writes(step)
     return StepNode(
         name=step.name,
-        kind="model",
+        kind=step.kind,
         stage=stage.name,
-        model=step.model.name,
-        reads=tuple(dict.fromkeys(each.path for each in step.inputs)),
-        writes=tuple(each.path for each in step.outputs),
+        model=step.model.name if isinstance(step, ModelStep) else "",
+        reads=reads,
+        writes=writes,
+        function=step.function if isinstance(step, FunctionStep) else "",
+        when=step.when,
+        routes=step.routes,
+        join=step.join.mode if step.join else "",
+        level=step.level,
     )
 
 
-def _edges(stage: Stage) -> Iterator[Edge]:
-    step = _step(stage)
-    for source in stage.sources:
-        yield Edge(f"topic:{source.topic}", step.id, step.reads)
-    for sink in stage.sinks:
-        fields = sink.fields or step.writes
-        yield Edge(step.id, f"topic:{sink.topic}", fields, is_whole=not sink.fields)
-    yield Edge(step.id, f"topic:{stage.dead_letter_topic}", kind=EdgeKind.DEAD_LETTERS)
+def _reads(step: Step) -> Fields:
+    if isinstance(step, ModelStep):
+        return tuple(dict.fromkeys(each.path for each in step.inputs))
+    if isinstance(step, FunctionStep):
+        return step.reads
+    if isinstance(step, SplitStep):
+        return (step.each, *step.keep)
+    if isinstance(step, GatherStep) and step.fields is not None:
+        return (*step.fields, *step.keep)
+    return None
+
+
+def _writes(step: Step) -> Fields:
+    if isinstance(step, ModelStep):
+        return tuple(each.path for each in step.outputs)
+    if isinstance(step, FunctionStep):
+        return step.writes
+    if isinstance(step, SplitStep):
+        return (step.as_,)
+    return (step.into,) if isinstance(step, GatherStep) else None
+
+
+def _edges(stage: Stage, told: Collection[str]) -> Iterator[Edge]:
+    steps = {step.name: step for step in stage.steps}
+    for step in stage.steps:
+        node = f"step:{step.name}"
+        for number, inlet in enumerate(step.inlets):
+            if inlet.topic:
+                source, tells = f"topic:{inlet.topic}", inlet.topic in told
+                yield _entering(source, step, number, inlet.fields, tells=tells)
+        written = _writes(step) or ()
+        for link in step.links:
+            child = steps[link.step]
+            edge = _entering(node, child, link.inlet, link.fields, tells=link.tells)
+            yield replace(edge, label=link.label)
+        for outlet in step.outlets:
+            is_whole, fields = outlet.fields is None, outlet.fields or written
+            target = f"topic:{outlet.topic}"
+            yield Edge(node, target, fields, is_whole, label=outlet.label, tells=outlet.tells)
+        for sink in step.sinks:
+            fields, is_whole = sink.fields or written, not sink.fields
+            yield Edge(node, f"topic:{sink.topic}", fields, is_whole, label=sink.label)
+        yield Edge(node, f"topic:{stage.dead_letter_topic}", kind=EdgeKind.DEAD_LETTERS)
+
+
+def _entering(source: str, step: Step, number: int, fields: Fields, *, tells: bool) -> Edge:
+    join = step.join
+    return Edge(
+        source,
+        f"step:{step.name}",
+        (_reads(step) or ()) if fields is None else fields,
+        is_whole=fields is None,
+        is_carrier=join is not None and join.mode is JoinMode.ALL and join.carrier == number,
+        is_optional=step.inlets[number].is_optional,
+        tells=tells,
+    )

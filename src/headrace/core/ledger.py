@@ -1,6 +1,6 @@
 """What became of the records of one assigned partition, from taken to durable."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from headrace.core import offset_map
@@ -55,6 +55,8 @@ class Ledger:
         in_flight: Records taken and not durable.
         in_flight_bytes: Bytes of their values.
         blocked: Finished records that wait for an earlier one of their lane.
+        waiting: Records that wait at a join or gather for parts to come.
+        waiting_bytes: Bytes of those.
         id_prefix: `<topic>-<partition>-`, for record ids.
         source_prefix: `<topic>/<partition>/`, for provenance.
     """
@@ -62,6 +64,7 @@ class Ledger:
     __slots__ = (
         "_done",
         "_draft",
+        "_drives",
         "_gaps",
         "_last",
         "_ordering",
@@ -81,6 +84,8 @@ class Ledger:
         "position",
         "released",
         "source_prefix",
+        "waiting",
+        "waiting_bytes",
     )
 
     def __init__(
@@ -90,10 +95,12 @@ class Ledger:
         position: int,
         done: Runs,
         ordering: Ordering,
+        drives: Callable[[Record], bool] | None = None,
     ) -> None:
         """Start at `position`, above which the offsets in `done` are durable already.
 
-        `committed` is what Kafka has stored: the ledger may be adopted while that is so.
+        `committed` is what Kafka has stored: the ledger may be adopted while that is so. `drives`
+        says which records have a lane; the others follow one that has. None: all of them.
         """
         self.partition = partition
         self.base = done.pop_prefix(position)
@@ -107,11 +114,14 @@ class Ledger:
         self.in_flight = 0
         self.in_flight_bytes = 0
         self.blocked = 0
+        self.waiting = 0
+        self.waiting_bytes = 0
         self.id_prefix = f"{partition.topic}-{partition.partition}-".encode()
         self.source_prefix = f"{partition.topic}/{partition.partition}/".encode()
         self._done = done
         self._last = committed
         self._draft: Draft | None = None
+        self._drives = drives
         self._gaps: dict[int, int] = {}
         self._ordering = ordering
         self._tails: dict[bytes | None, Record] = {}
@@ -189,16 +199,21 @@ class Ledger:
         if self._ordering is Ordering.NONE:
             for record in records:
                 record.ledger = self
-                record.output = record.following = None
+                record.output = record.following = record.leader = None
+                record.followers = record.outputs = None
+                record.pending = 0
                 record.waits = False
             return
         tails = self._tails
         by_key = self._ordering is Ordering.KEY
+        drives = self._drives
         for record in records:
             record.ledger = self
-            record.output = record.following = None
+            record.output = record.following = record.leader = None
+            record.followers = record.outputs = None
+            record.pending = 0
             key = record.key if by_key else b""
-            if key is None:
+            if key is None or not (drives is None or drives(record)):
                 record.waits = False
                 continue
             tail = tails.get(key)
@@ -215,6 +230,9 @@ class Ledger:
         key = record.key if self._ordering is Ordering.KEY else b""
         while True:
             released.append(record)
+            if record.followers is not None:
+                for follower in record.followers:
+                    follower.ledger.released.append(follower)
             following = record.following
             if following is None:
                 if tails.get(key) is record:
@@ -225,6 +243,12 @@ class Ledger:
                 return
             self.blocked -= 1
             record = following
+
+    def has_lane(self, record: Record) -> bool:
+        """Whether a record of this partition leaves in order; it must lead what it meets."""
+        if self._ordering is Ordering.NONE or not (self._drives is None or self._drives(record)):
+            return False
+        return record.key is not None or self._ordering is Ordering.PARTITION
 
     def advance(self, position: int) -> None:
         """The log has been read up to `position`; what lies before was never delivered."""
@@ -242,14 +266,25 @@ class Ledger:
         Raises:
             InvariantError: A draft is open already.
         """
-        if self._draft is not None:
-            raise InvariantError(f"{self.partition} has an open draft")
         records: Sequence[Record] = self.released[:most]
         if not (records or self.must_pin or self.lags_behind_position):
             return None
-        draft = self._encode(records, slot, nonce)
+        draft = self.draft_of(records, slot, nonce)
         if draft is None:
             draft = self._largest_that_fits(records, slot, nonce)
+            self._draft = draft
+            self.is_committing = draft is not None
+        return draft
+
+    def draft_of(self, records: Sequence[Record], slot: str, nonce: int) -> Draft | None:
+        """Prepare the commit of just these released records; None if they do not fit the map.
+
+        Raises:
+            InvariantError: A draft is open already.
+        """
+        if self._draft is not None:
+            raise InvariantError(f"{self.partition} has an open draft")
+        draft = self._encode(records, slot, nonce)
         self._draft = draft
         self.is_committing = draft is not None
         return draft
@@ -313,6 +348,10 @@ class Ledger:
         """Nothing of the drafted commit is visible; its records are released as before."""
         self._take_draft()
 
+    def can_resolve(self, stable: Committed) -> bool:
+        """Whether the ledger may go on with what Kafka has stored; see `resolve`."""
+        return stable == self._last or (self._draft is not None and stable == self._draft.committed)
+
     def resolve(self, stable: Committed) -> bool:
         """Compare with what Kafka has stored; return whether the ledger may go on.
 
@@ -348,6 +387,7 @@ def finish(records: Sequence[Record], outputs: Sequence[Output]) -> None:
     """Finish records with what they leave behind, and release what may leave.
 
     Records may be of several partitions and in any order. Those of a dropped ledger are ignored.
+    Followers finish with their leader, and are released with it.
 
     Raises:
         InvariantError: A record was finished before.
@@ -359,7 +399,55 @@ def finish(records: Sequence[Record], outputs: Sequence[Output]) -> None:
                 continue
             raise InvariantError(f"{record!r} was finished twice")
         record.output = output
+        if record.followers is not None:
+            for follower in record.followers:
+                follower.output = ()
         if record.waits:
             ledger.blocked += 1
         elif not ledger.is_dropped:
             ledger.release(record)
+
+
+def leader_of(record: Record) -> Record:
+    """Return the record that a record finishes with, itself if with none."""
+    while record.leader is not None:
+        record = record.leader
+    return record
+
+
+def meet(records: Sequence[Record]) -> Record:
+    """Let records finish together: all of them follow the one that has a lane; return it.
+
+    What they left behind and what is on its way are the leader's from then on. They must have the
+    same partition number, be of living ledgers and not be finished.
+
+    Raises:
+        InvariantError: Several have a lane, and could wait for each other for ever.
+    """
+    leaders = list({id(leader): leader for leader in map(leader_of, records)}.values())
+    if len(leaders) == 1:
+        return leaders[0]
+    laned = [record for record in leaders if record.ledger.has_lane(record)]
+    if len(laned) > 1:
+        raise InvariantError(f"{laned[0]!r} and {laned[1]!r} meet, and both have a lane")
+    first = laned[0] if laned else leaders[0]
+    for record in leaders:
+        if record is not first:
+            _follow(record, first)
+    return first
+
+
+def _follow(record: Record, leader: Record) -> None:
+    record.leader = leader
+    followers = leader.followers
+    if followers is None:
+        followers = leader.followers = []
+    followers.append(record)
+    if record.followers is not None:
+        followers += record.followers
+        record.followers = None
+    if record.outputs is not None:
+        leader.outputs = (leader.outputs or []) + record.outputs
+        record.outputs = None
+    leader.pending += record.pending
+    record.pending = 0

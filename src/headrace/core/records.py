@@ -34,16 +34,25 @@ class Record:
         following: The next record of its lane that was taken, if any.
         waits: Whether an earlier record of its lane is not released yet.
         output: What it leaves behind, None until it is finished.
+        leader: The record it finishes with, None if it finishes by itself. Records become
+            followers where their parts meet; all of them are durable in one transaction.
+        followers: Records that finish with it, None for none.
+        pending: How many documents that came of it are on their way through the stage.
+        outputs: What those that ended left behind so far.
     """
 
     __slots__ = (
+        "followers",
         "following",
         "headers",
         "key",
+        "leader",
         "ledger",
         "offset",
         "output",
+        "outputs",
         "partition",
+        "pending",
         "timestamp",
         "value",
         "waits",
@@ -53,6 +62,10 @@ class Record:
     following: "Record | None"
     waits: bool
     output: "Output | None"
+    leader: "Record | None"
+    followers: "list[Record] | None"
+    pending: int
+    outputs: "list[Outgoing] | None"
 
     def __init__(
         self,

@@ -518,6 +518,11 @@ class Stage:
         return tuple(step for step in self.steps if isinstance(step, ModelStep))
 
     @property
+    def functions(self) -> tuple[FunctionStep, ...]:
+        """Its steps that call a function."""
+        return tuple(step for step in self.steps if isinstance(step, FunctionStep))
+
+    @property
     def collects(self) -> bool:
         """Whether parts of several records meet in it."""
         return any(step.join or isinstance(step, GatherStep) for step in self.steps)

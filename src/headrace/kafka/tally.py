@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from headrace.core import offset_map, wire
 from headrace.core.records import Committed, Record, TopicPartition
 from headrace.core.runs import Runs
-from headrace.core.topology import Stage, Tombstones, Topology
+from headrace.core.topology import Stage, Topology
 from headrace.kafka.admin import KafkaGroup
-from headrace.kafka.dead_letters import mark_of
 from headrace.kafka.properties import admin_properties
 from headrace.kafka.reading import CommittedReader, log_bounds, partitions_of
 
@@ -23,11 +22,15 @@ class Summary:
     """What a run did.
 
     Attributes:
-        read: Source records whose outcome was committed.
-        written: Results committed; one that goes to several sinks counts once.
-        dead_lettered: Records committed to the dead-letter topic.
-        dropped: Source records that ended without a result: tombstones of a step that drops them.
-        retried: Records that went through a retry topic.
+        read: Source records that every group which reads their topic has finished.
+        written: Results committed to sinks; a record that goes to two sinks counts at both.
+        dead_lettered: Records committed to the dead-letter topic. A source record may leave
+            several: one for each branch or child that failed.
+        dropped: Records read that left nothing, neither at a sink nor among the dead letters: a
+            gate was false, no route or a route without a reader matched, a function returned
+            None, a tombstone was dropped, a list was empty.
+        retried: Records put into a retry topic to be tried again later; those that only waited
+            there for memory, and what was purged since, are not counted.
         sinks: Records committed per sink topic.
     """
 
@@ -99,7 +102,10 @@ class Tally:
         return min([len(await group.slots()) for group in self._groups.values()])
 
     async def progress(self) -> Progress:
-        """Return how far the stages are; offsets first, so that "all done" was true once.
+        """Return how far the stages are.
+
+        Upstream first, and of each stage the offsets before the ends of what it reads: once a
+        stage has nothing left, what it wrote is part of the ends that its readers are held against.
 
         Raises:
             BrokerError: Kafka refuses, or no broker answers.
@@ -109,8 +115,12 @@ class Tally:
             begun = self._finished[stage.name]
             now = await self._finished_now(stage)
             bounds = await self._groups[stage.name].bounds(self._inputs[stage.name])
-            done += sum(each.offset - begun[place].offset for place, each in now.items())
-            total += sum(bounds[place].end - each.offset for place, each in begun.items())
+            ends = {place: each.end for place, each in bounds.items()}
+            reached = {place: each.offset for place, each in now.items()}
+            if stage.collects:
+                reached |= await asyncio.to_thread(self._remembered, stage, now, ends)
+            done += sum(at - begun[place].offset for place, at in reached.items())
+            total += sum(ends[place] - each.offset for place, each in begun.items())
         return Progress(done, total)
 
     async def summary(self) -> Summary:
@@ -145,64 +155,101 @@ class Tally:
     async def _bounds(self, partitions: Sequence[TopicPartition]) -> _Bounds:
         return await asyncio.to_thread(log_bounds, self._connection, partitions)
 
+    def _remembered(
+        self,
+        stage: Stage,
+        now: Mapping[TopicPartition, _Finished],
+        ends: Mapping[TopicPartition, int],
+    ) -> Mapping[TopicPartition, int]:
+        """Return the ends of retry partitions in which only `closed` markers are unfinished.
+
+        A marker remembers for days that a record ended early; nobody waits for it.
+        """
+        behind = {place: each for place, each in now.items() if each.offset < ends[place]}
+        retries = set(stage.retry_topics.values())
+        if any(place.topic not in retries for place in behind):
+            return {}
+        left = {place: each.offset for place, each in behind.items()}
+        waiting = {
+            record.partition
+            for record in self._records(left, ends)
+            if not behind[record.partition].has(record.offset) and not _is_closed(record)
+        }
+        return {place: ends[place] for place in behind if place not in waiting}
+
     def _summary(self, now: Mapping[str, Mapping[TopicPartition, _Finished]]) -> Summary:
-        read = dropped = 0
-        for stage in self._topology.stages:
-            some_read, some_dropped = self._count_sources(stage, now[stage.name])
-            read, dropped = read + some_read, dropped + some_dropped
-        outputs = self._count_outputs()
-        sinks = {sink.topic for sink in self._topology.sinks}
-        retries = self._topology.retry_topics.values()
+        read = {
+            place: offsets
+            for source in self._topology.sources
+            for place, offsets in self._read(source.topic, now).items()
+        }
+        counts, ended = self._count_outputs()
+        sinks = sorted({sink.topic for sink in self._topology.sinks})
+        written = {topic: counts.get(topic, 0) for topic in sinks}
         return Summary(
-            read=read,
-            written=sum(
-                max((outputs.get(sink.topic, 0) for sink in stage.sinks), default=0)
-                for stage in self._topology.stages
+            read=sum(map(len, read.values())),
+            written=sum(written.values()),
+            dead_lettered=counts.get(self._topology.dead_letter_topic, 0),
+            dropped=sum(
+                len(offsets - ended.get(place, frozenset())) for place, offsets in read.items()
             ),
-            dead_lettered=outputs.get(self._topology.dead_letter_topic, 0),
-            dropped=dropped,
-            retried=sum(outputs.get(topic, 0) for topic in retries),
-            sinks={topic: outputs.get(topic, 0) for topic in sorted(sinks)},
+            retried=sum(counts.get(topic, 0) for topic in self._topology.retry_topics.values()),
+            sinks=written,
         )
 
-    def _count_sources(
-        self, stage: Stage, now: Mapping[TopicPartition, _Finished]
-    ) -> tuple[int, int]:
-        begun = self._finished[stage.name]
-        sources = {source.topic for source in stage.sources if not source.is_derived}
+    def _read(
+        self, topic: str, now: Mapping[str, Mapping[TopicPartition, _Finished]]
+    ) -> Mapping[TopicPartition, set[int]]:
+        """Return the offsets of a source that all its readers have finished since the start."""
+        readers = [each.name for each in self._topology.stages if topic in each.topics]
+        places = [place for place in now[readers[0]] if place.topic == topic]
+        before = {place: [self._finished[name][place] for name in readers] for place in places}
+        after = {place: [now[name][place] for name in readers] for place in places}
+        found: dict[TopicPartition, set[int]] = {place: set() for place in places}
+        starts = {place: min(each.offset for each in before[place]) for place in places}
         ends = {
-            place: max([each.offset, *each.above.stops])
-            for place, each in now.items()
-            if place.topic in sources
+            place: min(max([each.offset, *each.above.stops]) for each in after[place])
+            for place in places
         }
-        drops = stage.steps[0].tombstones is Tombstones.DROP
-        read = dropped = 0
-        starts = {place: begun[place].offset for place in ends}
         for record in self._records(starts, ends):
             place, offset = record.partition, record.offset
-            if now[place].has(offset) and not begun[place].has(offset):
-                read += 1
-                dropped += drops and record.value is None
-        return read, dropped
+            is_new = not all(each.has(offset) for each in before[place])
+            if is_new and all(each.has(offset) for each in after[place]):
+                found[place].add(offset)
+        return found
 
-    def _count_outputs(self) -> Mapping[str, int]:
+    def _count_outputs(self) -> tuple[Mapping[str, int], Mapping[TopicPartition, set[int]]]:
+        """Return the records per topic, and the source records that sinks and dead letters name."""
         bounds = log_bounds(self._connection, list(self._outputs))
         starts = {place: end for place, (_, end) in self._outputs.items()}
-        counts: dict[str, int] = {}
+        retries = set(self._topology.retry_topics.values())
         fingerprints = {stage.fingerprint.encode() for stage in self._topology.stages}
+        counts: dict[str, int] = {}
+        ended: dict[TopicPartition, set[int]] = {}
         for record in self._records(starts, {place: end for place, (_, end) in bounds.items()}):
-            if _is_ours(record, fingerprints):
-                topic = record.partition.topic
+            headers = dict(record.headers or ())
+            if headers.get(wire.PIPELINE) not in fingerprints:
+                continue
+            topic = record.partition.topic
+            if topic not in retries:
+                place, offset = _origin(headers)
+                ended.setdefault(place, set()).add(offset)
+            if wire.REPLAY not in headers and not (topic in retries and _only_waits(headers)):
                 counts[topic] = counts.get(topic, 0) + 1
-        return counts
+        return counts, ended
 
     def _records(
         self, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
     ) -> Iterator[Record]:
         wanted = {place: at for place, at in starts.items() if at < ends[place]}
-        if wanted:
-            with CommittedReader(self._connection, wanted) as reader:
-                yield from reader.to_end({place: ends[place] for place in wanted})
+        if not wanted:
+            return
+        # What was purged, or expired, since cannot be read.
+        firsts = {p: first for p, (first, _) in log_bounds(self._connection, [*wanted]).items()}
+        wanted = {place: max(at, firsts[place]) for place, at in wanted.items()}
+        wanted = {place: at for place, at in wanted.items() if at < ends[place]}
+        with CommittedReader(self._connection, wanted) as reader:
+            yield from reader.to_end({place: ends[place] for place in wanted})
 
 
 def _outputs(topology: Topology) -> Sequence[str]:
@@ -217,9 +264,17 @@ def _finished(committed: Committed, start: int) -> _Finished:
     return _Finished(committed.offset, above)
 
 
-def _is_ours(record: Record, fingerprints: set[bytes]) -> bool:
-    """Whether this pipeline wrote it now: no mark, no replay, no other writer's record."""
-    headers = dict(record.headers or ())
-    if wire.REPLAY in headers or mark_of(record) is not None:
-        return False
-    return headers.get(wire.PIPELINE) in fingerprints
+def _origin(headers: Mapping[str, bytes | None]) -> tuple[TopicPartition, int]:
+    """Return where the source record stands that a record comes from."""
+    source, _, _ = (headers.get(wire.ID) or b"").decode(errors="replace").partition("/")
+    topic, partition, offset = source.rsplit("-", 2)
+    return TopicPartition(topic, int(partition)), int(offset)
+
+
+def _only_waits(headers: Mapping[str, bytes | None]) -> bool:
+    """Whether a record of a retry topic was not put there to be tried again."""
+    return wire.OUTCOME in headers or wire.PARTIAL in headers
+
+
+def _is_closed(record: Record) -> bool:
+    return (wire.OUTCOME, wire.CLOSED) in (record.headers or ())

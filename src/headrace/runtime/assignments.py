@@ -8,9 +8,15 @@ from contextlib import suppress
 from headrace.core import offset_map
 from headrace.core.ledger import Ledger
 from headrace.core.records import Committed, TopicPartition
-from headrace.core.topology import Ordering
-from headrace.errors import BrokerError, BrokerUnavailableError, HeadraceError, MetadataError
+from headrace.errors import (
+    BrokerError,
+    BrokerUnavailableError,
+    ConfigError,
+    HeadraceError,
+    MetadataError,
+)
 from headrace.ports import Assignment, Bounds, GroupToken, GroupView, RecordSource
+from headrace.runtime.lanes import UNORDERED, Lanes
 from headrace.runtime.stats import StageStats
 
 LAST_COMMIT_S = 3.0
@@ -24,6 +30,9 @@ FIRST_POLL_S = 0.005
 
 SLOWEST_POLL_S = 0.05
 """Longest pause between two looks."""
+
+TOGETHER_WITHIN_S = 30.0
+"""Partitions of one number are assigned to one worker within this time, or never."""
 
 QUICK_POLLS = 4
 """Looks inside the rebalance itself before a partition is assigned paused."""
@@ -48,20 +57,33 @@ class Assignments:
     def __init__(
         self,
         group: GroupView,
-        ordering: Ordering,
+        lanes: Mapping[str, Lanes],
         slot: str,
         stats: StageStats,
         *,
         ignore_metadata: bool = False,
         pinned: Collection[str] = (),
+        together: Collection[str] = (),
     ) -> None:
-        """Own nothing yet; topics in `pinned` do not begin at their earliest record."""
+        """Own nothing yet.
+
+        Args:
+            group: What Kafka knows of the group.
+            lanes: How records are lined up, by topic; those of other topics are not.
+            slot: The worker's name in the fleet.
+            stats: Counters.
+            ignore_metadata: Whether unreadable commits are no reason to stop.
+            pinned: Topics that do not begin at their earliest record.
+            together: Topics whose records may finish together: their partitions of one number
+                are begun, adopted and dropped as one.
+        """
         self.epoch = 0
         self.token: GroupToken | None = None
         self.ledgers: dict[TopicPartition, Ledger] = {}
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._group = group
-        self._ordering = ordering
+        self._lanes = lanes
+        self._together = frozenset(together)
         self._slot = slot
         self._stats = stats
         self._ignore_metadata = ignore_metadata
@@ -100,14 +122,41 @@ class Assignments:
         return [ledger for ledger in self.ledgers.values() if ledger.is_owned]
 
     def drop(self, ledger: Ledger) -> None:
-        """Give up a ledger that somebody else's commit has overtaken."""
-        ledger.drop()
-        self._stats.discarded += 1
-        if self.ledgers.get(ledger.partition) is ledger:
-            del self.ledgers[ledger.partition]
-        if self._parked.get(ledger.partition) is ledger:
-            del self._parked[ledger.partition]
+        """Give up a ledger that somebody else's commit has overtaken, and all that go with it."""
+        self._stats.discarded += self._let_go(ledger)
         self._on_change()
+
+    def _let_go(self, ledger: Ledger) -> int:
+        """Drop a ledger and those whose records may finish with its own; return how many."""
+        gone = [ledger, *self._fellows(ledger.partition)]
+        for each in gone:
+            if each is not ledger and each.is_owned:
+                self._fail(
+                    BrokerError(
+                        f"{each.partition} stayed while {ledger.partition} moved: parts of one"
+                        " record must be read by one worker; start this one again"
+                    )
+                )
+            each.drop()
+            if self.ledgers.get(each.partition) is each:
+                del self.ledgers[each.partition]
+            if self._parked.get(each.partition) is each:
+                del self._parked[each.partition]
+        return len(gone)
+
+    def _fellows(self, partition: TopicPartition) -> list[Ledger]:
+        """Return the ledgers whose records may finish with those of a partition."""
+        if partition.topic not in self._together:
+            return []
+        known = (*self.ledgers.values(), *self._parked.values())
+        return [
+            ledger
+            for ledger in known
+            if ledger.partition.partition == partition.partition
+            and ledger.partition.topic in self._together
+            and ledger.partition != partition
+            and not ledger.is_dropped
+        ]
 
     # What the source tells, inside a rebalance
 
@@ -149,7 +198,8 @@ class Assignments:
         self._pending |= dict.fromkeys(assignment.added, assignment.epoch)
         for partition in self._parked.keys() - self._pending.keys():
             # Somebody else has it now; what is kept for it would only fill the memory.
-            self._parked.pop(partition).drop()
+            if partition in self._parked:
+                self._let_go(self._parked[partition])
         self._on_change()
         positions: dict[TopicPartition, int | None] = dict.fromkeys(assignment.added)
         try:
@@ -213,11 +263,34 @@ class Assignments:
         starts = await self._group.start_offsets([p for p, c in stable.items() if c.offset is None])
         begun = {
             p: self._begin(p, c, bounds[p], starts.get(p))
-            for p, c in stable.items()
+            for p, c in self._complete(stable).items()
             if self._pending.get(p) == epoch
         }
         self._on_change()
         return begun
+
+    def _complete(
+        self, stable: Mapping[TopicPartition, Committed]
+    ) -> Mapping[TopicPartition, Committed]:
+        """Return of stable partitions those whose fellows are all stable, or begun before.
+
+        Where one of them cannot be adopted, none is: their records finish together.
+        """
+        if not self._together:
+            return stable
+        complete: dict[TopicPartition, Committed] = {}
+        for number in {partition.partition for partition in stable}:
+            fellows = [TopicPartition(topic, number) for topic in self._together]
+            if not all(each in stable or each in self.ledgers for each in fellows):
+                continue
+            mine = {each: stable[each] for each in fellows if each in stable}
+            parked = [(self._parked[p], c) for p, c in mine.items() if p in self._parked]
+            if parked and not all([ledger.can_resolve(c) for ledger, c in parked]):
+                for ledger, _ in parked:
+                    if not ledger.is_dropped:
+                        self.drop(ledger)
+            complete |= mine
+        return complete
 
     def _begin(
         self, partition: TopicPartition, committed: Committed, bounds: Bounds, start: int | None
@@ -259,7 +332,8 @@ class Assignments:
         if committed.offset is not None and position < bounds.start:
             self._report_lost(partition, position, bounds.start)
             position = bounds.start
-        ledger = Ledger(partition, committed, position, done, self._ordering)
+        lanes = self._lanes.get(partition.topic, UNORDERED)
+        ledger = Ledger(partition, committed, position, done, lanes.ordering, lanes.drives)
         ledger.must_pin = committed.offset is None and partition.topic in self._pinned
         return ledger
 
@@ -281,6 +355,7 @@ class Assignments:
         """
         loop = asyncio.get_running_loop()
         fence_at = loop.time() + UNSTABLE_FOR_S
+        apart_at = loop.time() + TOGETHER_WITHIN_S
         while pending := [p for p in pending if self._pending.get(p) == epoch]:
             await asyncio.sleep(SLOWEST_POLL_S)
             try:
@@ -297,6 +372,31 @@ class Assignments:
             for partition, position in positions.items():
                 if self._source is not None:
                     self._source.start_at(epoch, partition, position)
+            if loop.time() >= apart_at:
+                self._require_together(pending)
+                apart_at = loop.time() + TOGETHER_WITHIN_S
+
+    def _require_together(self, pending: Sequence[TopicPartition]) -> None:
+        """Stop the worker if it has some partitions of a number, and others do not come."""
+        for partition in pending:
+            if partition not in self._pending or partition.topic not in self._together:
+                continue
+            absent = [
+                topic
+                for topic in sorted(self._together)
+                if (each := TopicPartition(topic, partition.partition)) not in self._pending
+                and each not in self.ledgers
+            ]
+            if absent:
+                self._fail(
+                    ConfigError(
+                        f"{partition} is assigned to this worker, but partition"
+                        f" {partition.partition} of {', '.join(absent)} is not: parts of one record"
+                        " must meet in one worker. Have the topics the same number of partitions?"
+                        " `headrace lint --live` compares them"
+                    )
+                )
+                return
 
     async def _fence_writers(self, partitions: Sequence[TopicPartition]) -> None:
         """End the open transactions of slots that wrote these partitions and are not alive."""

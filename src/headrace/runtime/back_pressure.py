@@ -10,6 +10,7 @@ from headrace.ports import RecordSource
 from headrace.runtime.assignments import Assignments
 
 _RETRY_SHARE = 0.5
+_WAITING_SHARE = 0.5
 
 
 class BackPressure:
@@ -19,16 +20,20 @@ class BackPressure:
         source: Where partitions are paused and resumed.
         assignments: The ledgers.
         limits: How much may be held.
-        retry_topic: The topic whose records wait until they are due.
+        retry_topics: Topics whose records wait until they are due.
     """
 
     def __init__(
-        self, source: RecordSource, assignments: Assignments, limits: FlowLimits, retry_topic: str
+        self,
+        source: RecordSource,
+        assignments: Assignments,
+        limits: FlowLimits,
+        retry_topics: Iterable[str],
     ) -> None:
         self._source = source
         self._assignments = assignments
         self._limits = limits
-        self._retry_topic = retry_topic
+        self._retry_topics = frozenset(retry_topics)
         self._flow: Flow[TopicPartition] = Flow(limits)
         self._relieved = asyncio.Event()
         self._regulated = 0
@@ -58,9 +63,21 @@ class BackPressure:
     def _has_room(self) -> bool:
         owned = self._assignments.owned
         return self._flow.has_room(
-            sum([ledger.in_flight - ledger.blocked for ledger in owned]),
-            sum([ledger.in_flight_bytes for ledger in owned]),
+            sum([each.in_flight - each.blocked - each.waiting for each in owned]),
+            sum([each.in_flight_bytes - each.waiting_bytes for each in owned]),
         )
+
+    @property
+    def paused(self) -> frozenset[TopicPartition]:
+        """Partitions that are paused."""
+        return self._flow.paused
+
+    def _waiting_share(self) -> float:
+        """Return how much of what waiting parts may hold they do hold."""
+        limits, owned = self._limits, self._assignments.owned
+        records = sum([ledger.waiting for ledger in owned]) / limits.worker_records
+        size = sum([ledger.waiting_bytes for ledger in owned]) / limits.worker_bytes
+        return max(records, size) / _WAITING_SHARE
 
     def _apply(self, ledgers: Iterable[Ledger]) -> None:
         change = self._flow.update({ledger.partition: self._load(ledger) for ledger in ledgers})
@@ -70,11 +87,16 @@ class BackPressure:
             self._source.resume(change.to_resume)
 
     def _load(self, ledger: Ledger) -> Load:
-        if ledger.partition.topic != self._retry_topic:
-            return Load(ledger.blocked, ledger.in_flight_bytes, ledger.map_load)
+        limits, retry = self._limits, self._retry_topics
+        if ledger.partition.topic not in retry:
+            blocked = ledger.blocked
+            if ledger.waiting:
+                # The topic that leads is paused; the one that its parts wait for goes on.
+                share = max(ledger.waiting / limits.partition_records, self._waiting_share())
+                blocked = max(blocked, round(share * limits.partition_records))
+            return Load(blocked, ledger.in_flight_bytes, ledger.map_load)
         # What is not due yet would fill the worker and keep the sources waiting.
-        limits, retry = self._limits, self._retry_topic
-        waiting = [each for each in self._assignments.owned if each.partition.topic == retry]
+        waiting = [each for each in self._assignments.owned if each.partition.topic in retry]
         records = sum([each.in_flight for each in waiting]) / limits.worker_records
         size = sum([each.in_flight_bytes for each in waiting]) / limits.worker_bytes
         share = max(records, size) / _RETRY_SHARE

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from headrace.core.bundle import Bundle
 from headrace.core.ledger import Ledger
 from headrace.core.records import Commit, Outgoing, Record
 from headrace.errors import (
@@ -61,11 +62,13 @@ class Writer:
         slot: The worker's name in the fleet.
         first_nonce: Random 64 bits: nonces must not repeat among the processes of a slot.
         pace: How long results gather.
+        is_joint: Whether records of several topics may finish together.
     """
 
     slot: str
     first_nonce: int
     pace: Pace = field(default_factory=Pace)
+    is_joint: bool = False
 
 
 class Committer:
@@ -91,7 +94,8 @@ class Committer:
         self._group = group
         self._assignments = assignments
         self._slot = writer.slot
-        self._nonces = itertools.count(writer.first_nonce)
+        counted = itertools.count(writer.first_nonce)
+        self._nonces = (number & 0xFFFF_FFFF_FFFF_FFFF for number in counted)
         self._stats = stats
         self._on_durable = on_durable
         self._wakeup = asyncio.Event()
@@ -99,6 +103,7 @@ class Committer:
         self._fenced_at = float("-inf")
         self._idle_since: float | None = None
         self._pace = writer.pace
+        self._is_joint = writer.is_joint
         self._is_busy = is_busy
 
     async def open(self) -> None:
@@ -212,6 +217,8 @@ class Committer:
         outgoing: list[Outgoing] = []
         commits: list[Commit] = []
         idle = self._is_idle()
+        if self._is_joint:
+            return self._draft_joint(idle=idle)
         for ledger in self._assignments.owned:
             lags = ledger.must_pin or (idle and ledger.lags_behind_position)
             if ledger.has_draft or not (ledger.released or lags):
@@ -221,7 +228,7 @@ class Committer:
             most = room
             if ledger.in_flight_bytes > room_bytes:
                 most = min(room, _fitting(ledger.released, room_bytes))
-            draft = ledger.draft(most, self._slot, next(self._nonces) & 0xFFFF_FFFF_FFFF_FFFF)
+            draft = ledger.draft(most, self._slot, next(self._nonces))
             if draft is None:
                 continue
             drafted.append(ledger)
@@ -232,6 +239,31 @@ class Committer:
                 outgoing += record.output or ()
             room -= len(draft.records)
             room_bytes -= sum([len(r.value) for r in draft.records if r.value])
+        return drafted, outgoing, commits
+
+    def _draft_joint(self, *, idle: bool) -> tuple[list[Ledger], list[Outgoing], list[Commit]]:
+        """Draft over partitions of one number together: their records may finish together."""
+        numbers: dict[int, list[Ledger]] = {}
+        for ledger in self._assignments.owned:
+            numbers.setdefault(ledger.partition.partition, []).append(ledger)
+        room, room_bytes = MAX_RECORDS, MAX_BYTES
+        drafted: list[Ledger] = []
+        outgoing: list[Outgoing] = []
+        commits: list[Commit] = []
+        for ledgers in numbers.values():
+            if room <= 0 or room_bytes <= 0:
+                break
+            lags = any(x.must_pin or (idle and x.lags_behind_position) for x in ledgers)
+            if any(x.has_draft for x in ledgers) or not (lags or any(x.released for x in ledgers)):
+                continue
+            bundle = Bundle(ledgers, self._slot, self._nonces)
+            for ledger, draft in bundle.draft(room):
+                drafted.append(ledger)
+                commits.append(Commit(ledger.partition, draft.base, draft.committed.metadata))
+                for record in draft.records:
+                    outgoing += record.output or ()
+                room -= len(draft.records)
+                room_bytes -= sum([len(r.value) for r in draft.records if r.value])
         return drafted, outgoing, commits
 
     def _is_idle(self) -> bool:

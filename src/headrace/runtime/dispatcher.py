@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from headrace.core.batching import Batcher
 from headrace.core.concurrency import AdaptiveLimit
-from headrace.core.records import Record
 from headrace.errors import InferenceError
 from headrace.runtime.executor import Executor, Outcome, Work
+from headrace.runtime.items import Item
 from headrace.runtime.stats import StageStats
 
 FIRST_PROBE_S = 0.1
@@ -58,7 +58,7 @@ class Dispatcher:
     def __init__(
         self,
         executor: Executor,
-        batcher: Batcher[Record],
+        batcher: Batcher[Item],
         concurrency: AdaptiveLimit,
         tasks: asyncio.TaskGroup,
         stats: StageStats,
@@ -92,7 +92,7 @@ class Dispatcher:
         """Pieces of work that wait for a delay or a free slot, batches not formed left out."""
         return len(self._ready) + len(self._delayed)
 
-    def offer(self, records: Sequence[Record]) -> None:
+    def offer(self, records: Sequence[Item]) -> None:
         """Take fresh records."""
         self._batcher.add(records, self._loop.time())
         self.pump()
@@ -107,9 +107,9 @@ class Dispatcher:
         """Let go of records whose ledgers were dropped: a model that is down takes none of them."""
         self._batcher.discard(_is_dropped)
         live = [self._living(work) for work in self._ready]
-        self._ready = deque(work for work in live if work.records)
+        self._ready = deque(work for work in live if work.items)
         delayed = [(due, order, self._living(work)) for due, order, work in self._delayed]
-        self._delayed = [each for each in delayed if each[2].records]
+        self._delayed = [each for each in delayed if each[2].items]
         heapq.heapify(self._delayed)
         self.pump()
 
@@ -162,27 +162,25 @@ class Dispatcher:
 
     def _living(self, work: Work) -> Work:
         """Leave out records whose ledger was dropped while they waited."""
-        if any(map(_is_dropped, work.records)):
-            return work.only(
-                [r for r, record in enumerate(work.records) if not _is_dropped(record)]
-            )
+        if any(map(_is_dropped, work.items)):
+            return work.only([r for r, record in enumerate(work.items) if not _is_dropped(record)])
         return work
 
     def _probe(self, pause: Pause, now: float) -> Work | None:
         if pause.is_probing or now < pause.probe_at:
             return None
         work = self._pick(now)
-        if work is None or not work.records:
+        if work is None or not work.items:
             return None
-        if len(work.records) > 1:
-            self._ready.appendleft(work.part(1, len(work.records)))
+        if len(work.items) > 1:
+            self._ready.appendleft(work.part(1, len(work.items)))
             work = work.part(0, 1)
         pause.is_probing = True
         return work
 
     async def _run(self, work: Work) -> None:
         started = self._loop.time()
-        rows = len(work.records)
+        rows = len(work.items)
         is_probe = self.pause is not None
         outcome = await self._executor.run(work)
         now = self._loop.time()
@@ -254,5 +252,5 @@ class Dispatcher:
             self._timer = self._loop.call_at(max(due, now + 0.0005), self.pump)
 
 
-def _is_dropped(record: Record) -> bool:
-    return bool(record.ledger.is_dropped)
+def _is_dropped(item: Item) -> bool:
+    return bool(item.record.ledger.is_dropped)

@@ -1,14 +1,13 @@
-"""Runs batches through a model; the place where a record's fate is decided."""
+"""Runs batches through a model or a function; the place where a record's fate is decided."""
 
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
-from headrace.core.ledger import finish
-from headrace.core.paths import getter_column, setter
-from headrace.core.records import Output, Record
+from headrace.core.fields import copied, projection
+from headrace.core.paths import REQUIRED, getter, getter_column, setter
 from headrace.core.retry import (
     Bisect,
     DeadLetter,
@@ -19,20 +18,21 @@ from headrace.core.retry import (
     ThroughRetryTopic,
     decide,
 )
-from headrace.core.topology import ModelStep, Ordering, Tombstones
+from headrace.core.topology import FunctionStep, ModelStep, Ordering
 from headrace.errors import (
     BrokenAnswerError,
     DecodeError,
     DocumentError,
+    ExpiredError,
+    FunctionError,
     HeadraceError,
     InferenceError,
     InferenceTimeoutError,
     InvalidInputError,
-    OversizeError,
-    RecordError,
 )
-from headrace.ports import InferenceClient, Prediction
-from headrace.runtime.outputs import Cause, Outputs
+from headrace.ports import FunctionCaller, InferenceClient, Prediction
+from headrace.runtime.items import Item
+from headrace.runtime.outputs import Cause
 from headrace.runtime.stats import StageStats
 
 log = logging.getLogger("headrace.executor")
@@ -40,36 +40,28 @@ log = logging.getLogger("headrace.executor")
 
 @dataclass(slots=True)
 class Work:
-    """Records that go to the model together.
+    """Documents that go to the model together.
 
     Attributes:
-        records: The records.
-        documents: Their decoded values, None before they were decoded.
+        items: The documents.
         attempt: Which attempt the next call is, from 1.
         first_ms: When a call for them failed first, ms since the epoch; 0 before that.
         is_single_by_doubt: Whether it was taken out of a batch whose answer had other rows.
     """
 
-    records: Sequence[Record]
-    documents: list[Any] | None = None
+    items: Sequence[Item]
     attempt: int = 1
     first_ms: int = 0
     is_single_by_doubt: bool = False
 
     def part(self, start: int, stop: int) -> "Work":
         """Return rows start to stop as work of their own; a record alone has all its attempts."""
-        documents = None if self.documents is None else self.documents[start:stop]
         attempt = 1 if stop - start == 1 else self.attempt
-        return Work(self.records[start:stop], documents, attempt, self.first_ms)
+        return Work(self.items[start:stop], attempt, self.first_ms)
 
     def only(self, rows: Sequence[int]) -> "Work":
         """Return some of the rows, with everything else as it is."""
-        documents = self.documents
-        return replace(
-            self,
-            records=[self.records[row] for row in rows],
-            documents=None if documents is None else [documents[row] for row in rows],
-        )
+        return replace(self, items=[self.items[row] for row in rows])
 
 
 @dataclass(slots=True)
@@ -89,26 +81,124 @@ class Outcome:
     timed_out: bool = False
 
 
-class Executor:
-    """Decodes, asks the model, writes the answer into the documents and finishes the records."""
+class Fates(Protocol):
+    """Where an executor sends documents that are done with its step."""
+
+    def passed(self, items: Sequence[Item], version: str = "") -> None:
+        """They go on, with what the step wrote in them."""
+        ...
+
+    def dropped(self, items: Sequence[Item]) -> None:
+        """They end here, without a result."""
+        ...
+
+    def gave_up(self, item: Item, cause: Cause) -> None:
+        """It is dead-lettered, or halts its lane where the step is strict."""
+        ...
+
+    def sent_round(self, item: Item, cause: Cause, not_before_ms: int) -> None:
+        """It goes through the retry topic."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every executor of a stage is given.
+
+    Attributes:
+        decode: Bytes to a document.
+        now_ms: Wall clock, ms since the epoch.
+        rng: Source of jitter.
+        stats: The stage's counters.
+    """
+
+    decode: Callable[[bytes], Any]
+    now_ms: Callable[[], int]
+    rng: random.Random
+    stats: StageStats
+
+
+class Executor(Protocol):
+    """Runs batches for a dispatcher.
+
+    Attributes:
+        refuses_batches: Whether documents must go one by one from now on.
+    """
+
+    refuses_batches: bool
+
+    async def run(self, work: Work) -> Outcome:
+        """Call for the work; every document has its fate or stands in the outcome."""
+        ...
+
+
+class Desk:
+    """What executors of models and of functions have in common: documents in, documents given up.
+
+    Attributes:
+        refuses_batches: Whether documents must go one by one from now on.
+    """
+
+    def __init__(self, fates: Fates, around: Surroundings) -> None:
+        self.refuses_batches = False
+        self._fates = fates
+        self._decode = around.decode
+        self._now_ms = around.now_ms
+        self._rng = around.rng
+        self._stats = around.stats
+
+    def open(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Decode what is not decoded, and give up what is no document or has expired."""
+        items = self._living(items)
+        decode = self._decode
+        try:
+            for item in items:
+                if item.document is None:
+                    item.document = decode(item.value)  # type: ignore[arg-type]
+        except Exception:  # noqa: BLE001  (one of them is not a document; find out which)
+            return [item for item in items if self._opened(item)]
+        return items
+
+    def _living(self, items: Sequence[Item]) -> Sequence[Item]:
+        late = [item for item in items if item.deadline]
+        if not late:
+            return items
+        now = self._now_ms()
+        for item in late:
+            if item.deadline < now:
+                error = ExpiredError(f"its deadline passed {now - item.deadline} ms ago")
+                self.give_up(item, error)
+        return [item for item in items if not item.deadline or item.deadline >= now]
+
+    def _opened(self, item: Item) -> bool:
+        if item.document is not None:
+            return True
+        try:
+            item.document = self._decode(item.value)  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001  (whatever a decoder of any format raises)
+            self.give_up(item, DecodeError(f"the value is not a document: {error}"))
+            return False
+        return True
+
+    def give_up(
+        self, item: Item, error: Exception, work: Work | None = None, version: str = ""
+    ) -> None:
+        """Dead-letter a document."""
+        now = self._now_ms()
+        attempts, first_ms = (work.attempt, work.first_ms) if work is not None else (0, 0)
+        self._fates.gave_up(item, Cause(error, attempts, first_ms or now, now, version))
+
+
+class ModelExecutor(Desk):
+    """Asks the model and writes the answer into the documents."""
 
     def __init__(
-        self,
-        step: ModelStep,
-        model: InferenceClient,
-        outputs: Outputs,
-        decode: Callable[[bytes], Any],
-        now_ms: Callable[[], int],
-        rng: random.Random,
-        stats: StageStats,
+        self, step: ModelStep, model: InferenceClient, fates: Fates, around: Surroundings
     ) -> None:
+        super().__init__(fates, around)
         self._step = step
         self._model = model
-        self._outputs = outputs
-        self._decode = decode
-        self._now_ms = now_ms
-        self._rng = rng
-        self._stats = stats
+        self._is_ordered = step.ordering is not Ordering.NONE
         self._columns_of = [
             getter_column(bound.path, bound.default)
             if bound.has_default
@@ -116,19 +206,20 @@ class Executor:
             for bound in step.inputs
         ]
         self._setters = [setter(bound.path) for bound in step.outputs]
-        self.refuses_batches = False
-        self.halted = 0
+        self._is_nested = any("." in bound.path for bound in step.outputs)
 
     async def run(self, work: Work) -> Outcome:
-        """Call the model for the work; every record is finished or stands in the outcome."""
+        """Call the model for the work; every document has its fate or stands in the outcome."""
         try:
-            columns = self._columns(work)
-            if not work.records:
+            work.items = self.open(work.items)
+            if not work.items:
                 return Outcome()
+            documents = [item.document for item in work.items]
+            columns = [column(documents) for column in self._columns_of]
             self._stats.requests += 1
-            self._stats.rows += len(work.records)
+            self._stats.rows += len(documents)
             prediction = await self._model.infer(columns)
-            self._answer(work, prediction)
+            written = self._written(work.items, prediction)
         except HeadraceError as error:
             outcome = self._failed(work, error)
             outcome.timed_out = isinstance(error, InferenceTimeoutError)
@@ -136,73 +227,30 @@ class Executor:
         except Exception as error:  # a document or an answer that our code did not expect
             log.exception("unexpected error", extra={"event": "unexpected_error"})
             return self._failed(work, InvalidInputError(f"{type(error).__name__}: {error}"))
+        self._answer(work, prediction, written)
         return Outcome(answered=True)
-
-    # Before the call
-
-    def _columns(self, work: Work) -> list[Sequence[Any]]:
-        """Decode and collect the tensors' columns; what is not a document is finished.
-
-        Raises:
-            InvalidRowsError: Some documents lack a field.
-        """
-        if work.documents is None:
-            self._decode_all(work)
-        documents = work.documents or []
-        return [column(documents) for column in self._columns_of]
-
-    def _decode_all(self, work: Work) -> None:
-        decode, records = self._decode, work.records
-        try:
-            work.documents = [decode(record.value) for record in records]  # type: ignore[arg-type]
-        except Exception:  # noqa: BLE001  (one of them is not a document; find out which)
-            self._decode_each(work)
-
-    def _decode_each(self, work: Work) -> None:
-        kept: list[Record] = []
-        documents: list[Any] = []
-        for record in work.records:
-            if record.value is None:
-                self._end_tombstone(record)
-                continue
-            try:
-                documents.append(self._decode(record.value))
-            except Exception as error:  # noqa: BLE001  (whatever a decoder of any format raises)
-                self._give_up(record, DecodeError(f"the value is not a document: {error}"))
-            else:
-                kept.append(record)
-        work.records, work.documents = kept, documents
-
-    def _end_tombstone(self, record: Record) -> None:
-        match self._step.tombstones:
-            case Tombstones.FORWARD:
-                self._stats.written += 1
-                finish([record], [self._outputs.tombstone(record)])
-            case Tombstones.DROP:
-                self._stats.dropped += 1
-                finish([record], [()])
-            case Tombstones.DEAD_LETTER:
-                self._give_up(record, DecodeError("the record has no value (a tombstone)"))
 
     # After an answer
 
-    def _answer(self, work: Work, prediction: Prediction) -> None:
-        records, documents = work.records, work.documents or []
+    def _written(self, items: Sequence[Item], prediction: Prediction) -> Sequence[Any]:
+        """Return the documents with the answer in them."""
+        documents = [self._to_write(item) for item in items]
         for put, column in zip(self._setters, prediction.columns, strict=True):
             for document, value in zip(documents, column, strict=True):
                 put(document, value)
-        rows = self._outputs.results(records, documents, prediction.version)
+        return documents
+
+    def _answer(self, work: Work, prediction: Prediction, documents: Sequence[Any]) -> None:
+        items, version = work.items, prediction.version
         if prediction.faults:
             for row, why in prediction.faults.items():
-                rows[row] = self._fault(records[row], why, prediction.version)
-        oversized = [row for row in range(len(rows)) if type(rows[row]) is OversizeError]
-        for row in oversized:
-            rows[row] = self._end(records[row], rows[row], work, prediction.version)  # type: ignore[arg-type]
-        self._stats.written += len(rows) - len(oversized) - len(prediction.faults)
-        if self._step.strict and (oversized or prediction.faults):
-            self._finish_but_halted(records, rows)
-        else:
-            finish(records, rows)  # type: ignore[arg-type]
+                self.give_up(items[row], BrokenAnswerError(why), Work([items[row]]), version)
+            kept = [row for row in range(len(items)) if row not in prediction.faults]
+            items = [items[row] for row in kept]
+            documents = [documents[row] for row in kept]
+        for item, document in zip(items, documents, strict=True):
+            item.document = document
+        self._fates.passed(items, version)
         if work.is_single_by_doubt and not self.refuses_batches:
             self.refuses_batches = True
             log.error(
@@ -212,12 +260,12 @@ class Executor:
                 extra={"event": "batching_stopped"},
             )
 
-    def _fault(self, record: Record, why: str, version: str) -> Output:
-        return self._end(record, BrokenAnswerError(why), Work([record]), version)
-
-    def _finish_but_halted(self, records: Sequence[Record], rows: Sequence[Any]) -> None:
-        pairs = [(r, row) for r, row in zip(records, rows, strict=True) if row is not _HALTED]
-        finish([record for record, _ in pairs], [row for _, row in pairs])
+    def _to_write(self, item: Item) -> Any:
+        """Return the document to write into; what was read in memory is kept for a dead letter."""
+        if item.value is not None:
+            return item.document
+        item.read = item.document
+        return copied(item.document) if self._is_nested else dict(item.document)
 
     # After a failure
 
@@ -228,8 +276,8 @@ class Executor:
             error,
             work.attempt,
             self._step.retry,
-            is_ordered=self._step.ordering is not Ordering.NONE,
-            batch_size=len(work.records),
+            is_ordered=self._is_ordered,
+            batch_size=len(work.items),
             jitter=self._rng.random(),
         )
         match decision:
@@ -241,11 +289,11 @@ class Executor:
                 work.attempt += 1
                 return Outcome([(delay_s, work)])
             case Bisect():
-                middle = len(work.records) // 2
-                halves = (work.part(0, middle), work.part(middle, len(work.records)))
+                middle = len(work.items) // 2
+                halves = (work.part(0, middle), work.part(middle, len(work.items)))
                 return Outcome([(0.0, half) for half in halves])
             case OneByOne():
-                singles = [work.part(row, row + 1) for row in range(len(work.records))]
+                singles = [work.part(row, row + 1) for row in range(len(work.items))]
                 for single in singles:
                     single.is_single_by_doubt = True
                 return Outcome([(0.0, single) for single in singles])
@@ -255,51 +303,92 @@ class Executor:
                 self._stats.retried += 1
                 self._send_round(work, error, delay_s)
             case DeadLetter():
-                for record in work.records:
-                    self._give_up(record, error, work)
+                for item in work.items:
+                    self.give_up(item, error, work)
         return Outcome()
 
     def _without_rows(self, work: Work, reasons: Mapping[int, str]) -> Outcome:
         """Give up the rows that cannot be sent; the rest is sent again at once."""
         for row, why in reasons.items():
-            self._give_up(work.records[row], DocumentError(why))
-        keep = [row for row in range(len(work.records)) if row not in reasons]
+            self.give_up(work.items[row], DocumentError(why))
+        keep = [row for row in range(len(work.items)) if row not in reasons]
         if not keep:
             return Outcome()
-        documents = work.documents or []
-        rest = Work(
-            [work.records[row] for row in keep], [documents[row] for row in keep], work.attempt
-        )
-        return Outcome([(0.0, rest)])
+        return Outcome([(0.0, Work([work.items[row] for row in keep], work.attempt))])
 
     def _send_round(self, work: Work, error: HeadraceError, delay_s: float) -> None:
         now = self._now_ms()
         cause = Cause(error, work.attempt, work.first_ms, now)
-        for record in work.records:
-            finish([record], [self._outputs.retry(record, cause, now + round(delay_s * 1e3))])
-
-    def _give_up(self, record: Record, error: Exception, work: Work | None = None) -> None:
-        output = self._end(record, error, work or Work([record], attempt=0))
-        if output is not _HALTED:
-            finish([record], [output])
-
-    def _end(self, record: Record, error: Exception, work: Work, version: str = "") -> Output:
-        """Return the dead letter of a record, or, where the step is strict, halt its lane."""
-        if self._step.strict:
-            self.halted += 1
-            log.error(
-                "%r failed and its lane stops (strict): %s",
-                record,
-                error,
-                extra={"event": "lane_halted", "error": type(error).__name__},
-            )
-            return _HALTED
-        self._stats.dead_lettered += 1
-        if isinstance(error, RecordError):
-            self._stats.count_error(error)
-        now = self._now_ms()
-        cause = Cause(error, work.attempt, work.first_ms or now, now, version)
-        return self._outputs.dead_letter(record, cause)
+        for item in work.items:
+            self._fates.sent_round(item, cause, now + round(delay_s * 1e3))
 
 
-_HALTED: Output = ((("", None, None, -1, 0, None)),)
+class FunctionExecutor(Desk):
+    """Calls a function and takes what it says it writes into the documents."""
+
+    def __init__(
+        self, step: FunctionStep, function: FunctionCaller, fates: Fates, around: Surroundings
+    ) -> None:
+        super().__init__(fates, around)
+        self._function = function
+        self._restrict = projection(step.reads)
+        self._writes = None
+        if step.writes is not None:
+            self._writes = [(getter(path, None), setter(path), path) for path in step.writes]
+
+    async def run(self, work: Work) -> Outcome:
+        """Call the function for the work; every document has its fate."""
+        items = self.open(work.items)
+        if not items:
+            return Outcome()
+        restrict = self._restrict
+        seen = [
+            copied(item.document if restrict is None else restrict(item.document)) for item in items
+        ]
+        self._stats.requests += 1
+        self._stats.rows += len(items)
+        answers = await self._function.call(seen)
+        passed: list[Item] = []
+        dropped: list[Item] = []
+        for item, answer in zip(items, answers, strict=True):
+            if answer is None:
+                dropped.append(item)
+            elif isinstance(answer, FunctionError):
+                self.give_up(item, answer, work)
+            else:
+                passed.append(item)
+                item.read = item.document
+                item.document = self._merged(item.document, answer)
+        if dropped:
+            self._fates.dropped(dropped)
+        self._fates.passed(passed)
+        return Outcome(answered=True)
+
+    def _merged(self, document: Any, answer: dict[str, Any]) -> Any:
+        if self._writes is None:
+            return answer
+        merged = copied(document)
+        for get, put, path in self._writes:
+            value = get(answer)
+            if value is None and not _has(answer, path):
+                _remove(merged, path)
+            else:
+                put(merged, value)
+        return merged
+
+
+def _has(document: Any, path: str) -> bool:
+    try:
+        getter(path, REQUIRED)(document)
+    except DocumentError:
+        return False
+    return True
+
+
+def _remove(document: Any, path: str) -> None:
+    """Take a field away where it is there."""
+    *way, name = path.split(".")
+    for part in way:
+        document = document.get(part) if isinstance(document, dict) else None
+    if isinstance(document, dict):
+        document.pop(name, None)

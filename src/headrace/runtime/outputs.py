@@ -1,21 +1,33 @@
-"""What a record leaves behind: its result, a dead letter or a retry record."""
+"""What a document leaves behind at a step: results, outcomes, a dead letter or a retry record."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from headrace.core import wire
-from headrace.core.ledger import Ledger
+from headrace.core.fields import projection
+from headrace.core.joining import Outcome
 from headrace.core.paths import getter
-from headrace.core.records import Header, Outgoing, Output, Record
-from headrace.core.topology import Sink, Stage
-from headrace.errors import InferenceError, OversizeError
+from headrace.core.records import Header, Outgoing, Record
+from headrace.core.topology import ModelStep, Outlet, Sink, Stage, Step
+from headrace.errors import DocumentError, InferenceError, OversizeError, RecordError
+from headrace.runtime.items import Item, Reason, scope_headers
 
 OVERHEAD_BYTES = 192
 """What a record costs beside its value, key and headers, generously."""
 
 DEFAULT_LIMIT_BYTES = 1_048_588
 """A topic's `max.message.bytes` where it is not known."""
+
+Encode: TypeAlias = Callable[[Any], bytes]
+Rows: TypeAlias = "list[Outgoing] | RecordError"
+"""What a document writes, or why it cannot."""
+
+_WORDS: Final[Mapping[Outcome, bytes]] = {
+    Outcome.DROPPED: wire.DROPPED,
+    Outcome.FAILED: wire.FAILED,
+    Outcome.EMPTY: wire.EMPTY,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,186 +67,187 @@ class Cause:
 
 
 class Outputs:
-    """Builds every record a stage writes.
+    """Builds every record that one step writes.
 
-    Results carry the source's key, timestamp and user headers, and its partition number where the
-    sink has as many partitions and names no key of its own. Dead letters and retry records keep
-    partition number, key, timestamp, user headers and value bytes exactly as read.
+    Sink records carry the source's key, timestamp and user headers, and its partition number where
+    the sink has as many partitions and names no key of its own. Derived records keep partition
+    number or go to their parent's home. Dead letters and retry records keep partition number,
+    key, timestamp, user headers and value bytes exactly as read.
     """
 
-    def __init__(self, stage: Stage, facts: TopicFacts, encode: Callable[[Any], bytes]) -> None:
-        self._stage = stage
+    def __init__(
+        self,
+        stage: Stage,
+        step: Step,
+        facts: TopicFacts,
+        encode: Encode,
+        now_ms: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._step = step
         self._facts = facts
         self._encode = encode
+        self._now_ms = now_ms
         self._pipeline: Header = (wire.PIPELINE, stage.fingerprint.encode())
-        self._models: dict[str, Header] = {}
-        self._writers = [self._writer(sink) for sink in stage.sinks]
-        source = stage.sources[0].topic
-        self._source_partitions = facts.partitions.get(source, 0)
+        self._retry_topic = stage.retry_topics[step.name]
+        self._dead_letter_topic = stage.dead_letter_topic
+        self._root_partitions = facts.partitions.get(stage.root or stage.sources[0].topic, 0)
+        self._sinks = [_SinkWriter(self, sink, facts, encode) for sink in step.sinks]
+        self._outlets = [_OutletWriter(self, outlet, facts, encode) for outlet in step.outlets]
+        self._writers: list[_SinkWriter | _OutletWriter] = [*self._sinks, *self._outlets]
+        self._trails: dict[bytes, Header] = {}
 
-    def results(
-        self, records: Sequence[Record], documents: Sequence[Any], version: str
-    ) -> list[Output | OversizeError]:
-        """Return per record what it writes to the sinks, or why it cannot."""
-        headers = self._provenance(records, version)
-        first = self._writers[0](records, documents, headers)
-        if len(self._writers) == 1:
-            return [one if isinstance(one, OversizeError) else (one,) for one in first]
-        columns = [first, *(write(records, documents, headers) for write in self._writers[1:])]
-        return [self._join(row) for row in zip(*columns, strict=True)]
+    @property
+    def writes(self) -> bool:
+        """Whether its results are written anywhere."""
+        return bool(self._writers)
 
-    def tombstone(self, record: Record) -> Output:
-        """Return a null for every sink, with the record's key."""
-        headers = self._provenance([record], "")[0]
-        return tuple(
-            (
-                sink.topic,
-                None,
-                record.key,
-                self._partition(sink, record),
-                record.timestamp,
-                headers,
-            )
-            for sink in self._stage.sinks
-        )
+    def results(self, items: Sequence[Item], labels: Sequence[str] | None = None) -> list[Rows]:
+        """Return per document what it writes, or why it cannot.
 
-    def dead_letter(self, record: Record, cause: Cause) -> Output:
-        """Return the record exactly as read, with the cause in its headers.
+        Args:
+            items: Documents that passed the step.
+            labels: The route that each takes, empty for none; None where the step has no routes.
+        """
+        if len(self._writers) == 1 and labels is None:
+            written = self._writers[0].write(items)
+            return [row if isinstance(row, RecordError) else [row] for row in written]
+        rows: list[Rows] = [[] for _ in items]
+        for writer in self._writers:
+            numbers: Sequence[int] = range(len(items))
+            if labels is not None and writer.label:
+                numbers = [at for at, label in enumerate(labels) if label == writer.label]
+                if isinstance(writer, _OutletWriter) and writer.tells:
+                    for at in sorted(set(range(len(items))).difference(numbers)):
+                        _append(rows, at, writer.outcome(items[at], Outcome.DROPPED))
+            for at, row in zip(numbers, writer.write([items[at] for at in numbers]), strict=True):
+                _append(rows, at, row)
+        return rows
+
+    def outcome(self, item: Item) -> list[Outgoing]:
+        """Return what an item without a document writes: to whoever waits for it."""
+        if item.outcome is Outcome.TOMBSTONE:
+            return [writer.tombstone(item) for writer in self._writers]
+        return [each.outcome(item, item.outcome) for each in self._outlets if each.tells]
+
+    def dead_letter(self, item: Item, cause: Cause) -> Outgoing:
+        """Return the record exactly as the step read it, with the cause in its headers.
 
         A record that leaves no room for the headers goes without its value, never without its
         coordinates.
         """
-        topic = self._stage.dead_letter_topic
-        headers = self._carried(record) + self._error(record, cause)
-        value = record.value
-        if _size(value, record.key, headers) > self._facts.limit(topic):
-            value = None
-        return (_copy_of(record, topic, value, headers),)
+        headers = [*self._carried(item), *self._error(item.record, cause)]
+        return self._fitting(self._dead_letter_topic, item, self.as_read(item), headers)
 
-    def retry(self, record: Record, cause: Cause, not_before_ms: int) -> Output:
+    def retry(self, item: Item, cause: Cause, not_before_ms: int) -> Outgoing:
         """Return the record as read, to be taken again not before a time."""
         headers = [
-            *self._carried(record),
+            *self._carried(item),
             (wire.ATTEMPT, b"%d" % (cause.attempts + 1)),
             (wire.NOT_BEFORE, b"%d" % not_before_ms),
         ]
-        return (_copy_of(record, self._stage.retry_topic, record.value, headers),)
+        return _copy_of(item, self._retry_topic, self.as_read(item), headers)
 
-    # Results
+    def partial_letter(self, item: Item, value: bytes, kind: bytes, cause: Cause) -> Outgoing:
+        """Return the dead letter of a join or gather: the parts it had, as a value."""
+        headers = [
+            *self._carried(item),
+            (wire.PARTIAL, kind),
+            *self._error(item.record, cause),
+        ]
+        return self._fitting(self._dead_letter_topic, item, value, headers)
 
-    def _writer(
-        self, sink: Sink
-    ) -> Callable[
-        [Sequence[Record], Sequence[Any], Sequence[Sequence[Header]]],
-        "list[Outgoing | OversizeError]",
-    ]:
-        topic, encode = sink.topic, self._encode
-        limit = self._facts.limit(topic)
-        project = _projection(sink.fields)
-        key_of = getter(sink.key) if sink.key else None
+    def partial(
+        self, item: Item, value: bytes, kind: bytes, *, not_before_ms: int, attempt: int
+    ) -> Outgoing:
+        """Return parts of a record that go through the retry topic because memory is full."""
+        headers = [
+            *self._carried(item),
+            (wire.PARTIAL, kind),
+            (wire.ATTEMPT, b"%d" % attempt),
+            (wire.NOT_BEFORE, b"%d" % not_before_ms),
+        ]
+        return _copy_of(item, self._retry_topic, value, headers)
 
-        def write(
-            records: Sequence[Record],
-            documents: Sequence[Any],
-            headers: Sequence[Sequence[Header]],
-        ) -> "list[Outgoing | OversizeError]":
-            written = documents if project is None else map(project, documents)
-            values = [encode(document) for document in written]
-            rows: list[Outgoing]
-            if key_of is not None:
-                rows = [
-                    (topic, v, _key_bytes(key_of(d), encode), -1, r.timestamp, h)
-                    for r, d, v, h in zip(records, documents, values, headers, strict=True)
-                ]
-            elif self._keeps_partition(sink):
-                rows = [
-                    (topic, v, r.key, r.partition[1], r.timestamp, h)
-                    for r, v, h in zip(records, values, headers, strict=True)
-                ]
-            else:
-                rows = [
-                    (topic, v, r.key, -1, r.timestamp, h)
-                    for r, v, h in zip(records, values, headers, strict=True)
-                ]
-            if _may_be_large(rows, limit) or any(r.headers for r in records):
-                return [_checked(row, limit) for row in rows]
-            return list[Outgoing | OversizeError](rows)
+    def closed(self, item: Item, value: bytes, kind: bytes) -> Outgoing:
+        """Return the mark that the step ended an id before all of its parts had come."""
+        headers = [
+            *self._carried(item),
+            (wire.PARTIAL, kind),
+            (wire.OUTCOME, wire.CLOSED),
+        ]
+        return _copy_of(item, self._retry_topic, value, headers)
 
-        return write
-
-    def _keeps_partition(self, sink: Sink) -> bool:
-        return not sink.key and self._facts.partitions.get(sink.topic) == self._source_partitions
-
-    def _partition(self, sink: Sink, record: Record) -> int:
-        return record.partition[1] if self._keeps_partition(sink) else -1
-
-    def _join(self, row: "Sequence[Outgoing | OversizeError]") -> Output | OversizeError:
-        outgoing: list[Outgoing] = []
-        for one in row:
-            if isinstance(one, OversizeError):
-                return one
-            outgoing.append(one)
-        return outgoing
+    def as_read(self, item: Item) -> bytes | None:
+        """Return the bytes that a document was, or in memory would have been, read as."""
+        if item.document is None or item.value is not None:
+            return item.value
+        return self._encode(item.document if item.read is None else item.read)
 
     # Headers
 
-    def _provenance(self, records: Sequence[Record], version: str) -> list[Sequence[Header]]:
-        models, pipeline = self._models_header(version), self._pipeline
+    def sink_headers(self, items: Sequence[Item]) -> list[Sequence[Header]]:
+        """Return where each comes from and what made it."""
+        pipeline, trails = self._pipeline, self._trails
         headers: list[Sequence[Header]] = []
-        for record in records:
-            if record.headers is not None:
-                headers.append([*self._identity(record), models, pipeline, *_user(record)])
-                continue
-            ledger: Ledger = record.ledger
-            offset = b"%d" % record.offset
-            headers.append(
-                [
-                    (wire.ID, ledger.id_prefix + offset),
-                    (wire.SOURCE, ledger.source_prefix + offset),
-                    models,
-                    pipeline,
-                ]
-            )
+        for item in items:
+            models = trails.get(item.trail) or self._trail(item.trail)
+            own = [(wire.ID, item.id), (wire.SOURCE, source_of(item.id)), models, pipeline]
+            if item.record.headers is not None:
+                own += user_headers(item.record)
+            headers.append(own)
         return headers
 
-    def _models_header(self, version: str) -> Header:
-        header = self._models.get(version)
-        if header is None:
-            step = self._stage.step
-            text = f"{step.name}={step.model.remote_name}@{version}"
-            header = self._models[version] = (wire.MODELS, text.encode())
+    def derived_headers(self, items: Sequence[Item]) -> list[Sequence[Header]]:
+        """Return what the next stage must know of each."""
+        pipeline, trails = self._pipeline, self._trails
+        written: Header = (wire.AT, b"%d" % self._now_ms())
+        headers: list[Sequence[Header]] = []
+        for item in items:
+            models = trails.get(item.trail) or self._trail(item.trail)
+            own = [_VERSION, (wire.ID, item.id), models, pipeline, written]
+            if item.scope:
+                own += scope_headers(item.scope)
+            if item.is_replay:
+                own.append(_REPLAY)
+            if item.deadline:
+                own.append((wire.DEADLINE, b"%d" % item.deadline))
+            if item.record.headers is not None:
+                own += user_headers(item.record)
+            headers.append(own)
+        return headers
+
+    def _trail(self, trail: bytes) -> Header:
+        header = (wire.MODELS, trail)
+        if len(self._trails) < _MOST_TRAILS:
+            self._trails[trail] = header
         return header
 
-    def _identity(self, record: Record) -> list[Header]:
-        """Return id and source of a record: carried by it, or its own coordinates."""
-        if record.partition.topic == self._stage.retry_topic:
-            carried = [h for h in record.headers or () if h[0] in (wire.ID, wire.SOURCE)]
-            if carried:
-                return carried
-        ledger: Ledger = record.ledger
-        offset = b"%d" % record.offset
-        return [(wire.ID, ledger.id_prefix + offset), (wire.SOURCE, ledger.source_prefix + offset)]
-
-    def _carried(self, record: Record) -> list[Header]:
+    def _carried(self, item: Item) -> list[Header]:
         """Return what a copy of the record must say about it."""
         return [
-            (wire.VERSION, wire.FORMAT),
-            *self._identity(record),
+            _VERSION,
+            (wire.ID, item.id),
+            (wire.SOURCE, source_of(item.id)),
             self._pipeline,
-            *_user(record),
+            (wire.AT, b"%d" % self._now_ms()),
+            *([(wire.MODELS, item.trail)] if item.trail else []),
+            *scope_headers(item.scope),
+            *([_REPLAY] if item.is_replay else []),
+            *([(wire.DEADLINE, b"%d" % item.deadline)] if item.deadline else []),
+            *user_headers(item.record),
         ]
 
     def _error(self, record: Record, cause: Cause) -> list[Header]:
-        step = self._stage.step
-        text = str(cause.error) or type(cause.error).__name__
+        step = self._step
         place = f"{record.partition.topic}/{record.partition.partition}/{record.offset}"
         status = cause.error.status if isinstance(cause.error, InferenceError) else ""
+        model = step.model.remote_name if isinstance(step, ModelStep) else ""
         return [
             (wire.ERROR_CLASS, type(cause.error).__name__.encode()),
-            (wire.ERROR_MESSAGE, text.encode(errors="replace")[: wire.MAX_ERROR_TEXT]),
+            (wire.ERROR_MESSAGE, _message(cause.error)),
             (wire.ERROR_STEP, step.name.encode()),
             (wire.ERROR_ATTEMPTS, b"%d" % cause.attempts),
-            (wire.ERROR_MODEL, step.model.remote_name.encode()),
+            (wire.ERROR_MODEL, model.encode()),
             (wire.ERROR_VERSION, cause.version.encode()),
             *([(wire.ERROR_STATUS, status.encode())] if status else []),
             (wire.ERROR_SOURCE, place.encode()),
@@ -242,33 +255,183 @@ class Outputs:
             (wire.ERROR_LAST, b"%d" % cause.last_ms),
         ]
 
+    def keeps_partition(self, sink: Sink) -> bool:
+        """Whether the records of a sink stay in their source's partition number."""
+        return not sink.key and self._facts.partitions.get(sink.topic) == self._root_partitions
 
-def _user(record: Record) -> list[Header]:
+    def _fitting(
+        self, topic: str, item: Item, value: bytes | None, headers: Sequence[Header]
+    ) -> Outgoing:
+        if _size(value, item.record.key, headers) > self._facts.limit(topic):
+            value = None
+        return _copy_of(item, topic, value, headers)
+
+
+class _SinkWriter:
+    """Writes results to one sink."""
+
+    def __init__(self, outputs: Outputs, sink: Sink, facts: TopicFacts, encode: Encode) -> None:
+        self.label = sink.label
+        self._outputs = outputs
+        self._topic = sink.topic
+        self._limit = facts.limit(sink.topic)
+        self._encode = encode
+        self._project = projection(sink.fields or None)
+        self._key_of = getter(sink.key) if sink.key else None
+        self._keeps_partition = outputs.keeps_partition(sink)
+
+    def write(self, items: Sequence[Item]) -> "list[Outgoing | RecordError]":
+        encode, project, topic = self._encode, self._project, self._topic
+        documents = [item.document for item in items]
+        values = [encode(each) for each in (map(project, documents) if project else documents)]
+        headers = self._outputs.sink_headers(items)
+        rows: list[Outgoing | RecordError]
+        if self._key_of is not None:
+            rows = [
+                self._keyed(item, value, named)
+                for item, value, named in zip(items, values, headers, strict=True)
+            ]
+        elif self._keeps_partition:
+            rows = [
+                (topic, value, item.record.key, item.place, item.record.timestamp, named)
+                for item, value, named in zip(items, values, headers, strict=True)
+            ]
+        else:
+            rows = [
+                (topic, value, item.record.key, -1, item.record.timestamp, named)
+                for item, value, named in zip(items, values, headers, strict=True)
+            ]
+        return _all_fitting(rows, items, values, self._limit)
+
+    def tombstone(self, item: Item) -> Outgoing:
+        """Return a null under the record's key."""
+        place = item.place if self._keeps_partition else -1
+        headers = self._outputs.sink_headers([item])[0]
+        return (self._topic, None, item.record.key, place, item.record.timestamp, headers)
+
+    def _keyed(
+        self, item: Item, value: bytes, headers: Sequence[Header]
+    ) -> "Outgoing | RecordError":
+        try:
+            key = self._key_of(item.document) if self._key_of is not None else None
+        except DocumentError as error:
+            return error
+        if key is not None:
+            key = key.encode() if isinstance(key, str) else self._encode(key)
+        return (self._topic, value, key, -1, item.record.timestamp, headers)
+
+
+class _OutletWriter:
+    """Writes results and outcomes to one derived topic."""
+
+    def __init__(self, outputs: Outputs, outlet: Outlet, facts: TopicFacts, encode: Encode) -> None:
+        self.label = outlet.label
+        self.tells = outlet.tells
+        self._outputs = outputs
+        self._outlet = outlet
+        self._limit = facts.limit(outlet.topic)
+        self._encode = encode
+        self._project = projection(outlet.fields)
+        self._keep = projection(outlet.kept) if outlet.kept else None
+
+    def write(self, items: Sequence[Item]) -> "list[Outgoing | RecordError]":
+        encode, project, topic = self._encode, self._project, self._outlet.topic
+        documents = [item.document for item in items]
+        values = [encode(each) for each in (map(project, documents) if project else documents)]
+        headers = self._outputs.derived_headers(items)
+        place_of = self._place
+        rows: list[Outgoing | RecordError] = [
+            (topic, value, item.record.key, place_of(item), item.record.timestamp, named)
+            for item, value, named in zip(items, values, headers, strict=True)
+        ]
+        return _all_fitting(rows, items, values, self._limit)
+
+    def tombstone(self, item: Item) -> Outgoing:
+        """Return a null, which means a tombstone to the steps after it."""
+        return self._row(item, None, self._outputs.derived_headers([item])[0])
+
+    def outcome(self, item: Item, outcome: Outcome) -> Outgoing:
+        """Return what tells a join or gather that there is no result."""
+        headers = [*self._outputs.derived_headers([item])[0], (wire.OUTCOME, _WORDS[outcome])]
+        if outcome is Outcome.FAILED and item.reason is not None:
+            headers += _reason(item.reason)
+        kept = None
+        if self._keep is not None and item.document is not None:
+            kept = self._encode(self._keep(item.document))
+        return self._row(item, kept, headers)
+
+    def _row(self, item: Item, value: bytes | None, headers: Sequence[Header]) -> Outgoing:
+        key, timestamp = item.record.key, item.record.timestamp
+        return (self._outlet.topic, value, key, self._place(item), timestamp, headers)
+
+    def _place(self, item: Item) -> int:
+        level = self._outlet.home_level
+        if level and len(item.scope) >= level:
+            return item.scope[level - 1].home
+        return item.place
+
+
+_MOST_TRAILS: Final = 1_000
+_VERSION: Header = (wire.VERSION, wire.FORMAT)
+_REPLAY: Header = (wire.REPLAY, b"1")
+
+
+def source_of(id_: bytes) -> bytes:
+    """Return topic/partition/offset of the source record that a record id names."""
+    return b"/".join(id_.partition(b"/")[0].rsplit(b"-", 2))
+
+
+def user_headers(record: Record) -> list[Header]:
+    """Return the headers that are not headrace's."""
     return [header for header in record.headers or () if not header[0].startswith(wire.PREFIX)]
 
 
-def _copy_of(
-    record: Record, topic: str, value: bytes | None, headers: Sequence[Header]
-) -> Outgoing:
-    return (topic, value, record.key, record.partition[1], record.timestamp, headers)
+def reason_for(step: str, error: Exception) -> Reason:
+    """Return why a step gave a record up, as its outcome tells it."""
+    return Reason(step, type(error).__name__, _message(error).decode(errors="replace"))
 
 
-def _projection(fields: Sequence[str]) -> Callable[[Any], Any] | None:
-    if not fields:
-        return None
-    names = tuple(fields)
-    return lambda document: {name: document[name] for name in names if name in document}
+def _reason(reason: Reason) -> list[Header]:
+    return [
+        (wire.ERROR_CLASS, reason.error.encode()),
+        (wire.ERROR_MESSAGE, reason.message.encode(errors="replace")[: wire.MAX_ERROR_TEXT]),
+        (wire.ERROR_STEP, reason.step.encode()),
+    ]
 
 
-def _key_bytes(key: object, encode: Callable[[Any], bytes]) -> bytes | None:
-    if key is None:
-        return None
-    return key.encode() if isinstance(key, str) else encode(key)
+def _message(error: Exception) -> bytes:
+    text = str(error) or type(error).__name__
+    return text.encode(errors="replace")[: wire.MAX_ERROR_TEXT]
 
 
-def _may_be_large(rows: Sequence[Outgoing], limit: int) -> bool:
-    """Whether a row may be over the limit once our own short headers are added."""
-    return max([len(row[1] or b"") + len(row[2] or b"") for row in rows]) > limit // 2
+def _append(rows: list[Rows], at: int, row: "Outgoing | RecordError") -> None:
+    before = rows[at]
+    if isinstance(before, RecordError):
+        return
+    if isinstance(row, RecordError):
+        rows[at] = row
+    else:
+        before.append(row)
+
+
+def _copy_of(item: Item, topic: str, value: bytes | None, headers: Sequence[Header]) -> Outgoing:
+    return (topic, value, item.record.key, item.place, item.record.timestamp, headers)
+
+
+def _all_fitting(
+    rows: "list[Outgoing | RecordError]",
+    items: Sequence[Item],
+    values: Sequence[bytes],
+    limit: int,
+) -> "list[Outgoing | RecordError]":
+    """Replace rows that are too large for their topic by the error that says so."""
+    large = limit // 2
+    if not any(
+        isinstance(row, RecordError) or len(value) + len(row[2] or b"") > large
+        for row, value in zip(rows, values, strict=True)
+    ) and not any(item.record.headers for item in items):
+        return rows
+    return [row if isinstance(row, RecordError) else _checked(row, limit) for row in rows]
 
 
 def _size(value: bytes | None, key: bytes | None, headers: Sequence[Header]) -> int:

@@ -41,6 +41,7 @@ class StageStats:
         fenced: Dead writers whose transactions were ended.
         out_of_lane: Records that came through the retry topic.
         lost: Records the log no longer held when they were due.
+        spilled: Incomplete records that went to the retry topic because memory was full.
         errors: Failed calls by error class.
         model_latency: Seconds per call.
         commit_latency: Seconds per transaction.
@@ -62,6 +63,7 @@ class StageStats:
     fenced: int = 0
     out_of_lane: int = 0
     lost: int = 0
+    spilled: int = 0
     errors: dict[str, int] = field(default_factory=dict)
     model_latency: Histogram = field(default_factory=Histogram)
     commit_latency: Histogram = field(default_factory=Histogram)
@@ -70,3 +72,20 @@ class StageStats:
         """Count a failed call under its class."""
         name = type(error).__name__
         self.errors[name] = self.errors.get(name, 0) + 1
+
+
+@dataclass(slots=True)
+class StepStats:
+    """Counters of one step of this worker since it started; nothing of them may be durable yet.
+
+    Attributes:
+        results: Documents that it sent on.
+        dropped: Documents that ended here: by its gate, by no route, by its function.
+        unmatched: Those of them that no route took.
+        failed: Documents that it dead-lettered.
+    """
+
+    results: int = 0
+    dropped: int = 0
+    unmatched: int = 0
+    failed: int = 0

@@ -5,23 +5,17 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any
 
-from headrace.core import wire
-from headrace.core.batching import Batcher
-from headrace.core.concurrency import AdaptiveLimit
 from headrace.core.flow import FlowLimits
 from headrace.core.lifecycle import Lifecycle, Phase
-from headrace.core.records import Record
 from headrace.core.topology import Stage
 from headrace.errors import first_of
 from headrace.ports import (
     Fetched,
     GroupView,
-    InferenceClient,
     RecordSource,
     StageStatus,
     TransactionSink,
@@ -29,14 +23,22 @@ from headrace.ports import (
 from headrace.runtime.assignments import Assignments
 from headrace.runtime.back_pressure import BackPressure
 from headrace.runtime.committer import Committer, Pace, Writer
-from headrace.runtime.dispatcher import Dispatcher
-from headrace.runtime.executor import Executor, Work
-from headrace.runtime.outputs import Outputs, TopicFacts
+from headrace.runtime.executor import Surroundings
+from headrace.runtime.intake import Intake
+from headrace.runtime.lanes import lanes_of
+from headrace.runtime.outputs import TopicFacts
+from headrace.runtime.stage import Actions, Format, StageRun
 from headrace.runtime.stats import StageStats
 from headrace.runtime.status import snapshot
 
 log = logging.getLogger("headrace.worker")
 
+
+SPILL_EVERY_S = 1.0
+"""How often to look whether parts that wait for each other have filled the memory."""
+
+SPILL_SHARE = 0.5
+"""How many of them then go to the retry topic."""
 
 LIMITS = FlowLimits(
     worker_records=20_000,
@@ -54,15 +56,7 @@ class Ports:
     source: RecordSource
     group: GroupView
     sink: TransactionSink
-    model: InferenceClient
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """How a value becomes a document and back."""
-
-    decode: Callable[[bytes], Any]
-    encode: Callable[[Any], bytes]
+    actions: Actions
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,36 +98,35 @@ class Worker:
         self.lifecycle = Lifecycle()
         self.assignments = Assignments(
             ports.group,
-            stage.step.ordering,
+            lanes_of(stage),
             settings.slot,
             self.stats,
             ignore_metadata=settings.ignore_metadata,
             pinned=[each.topic for each in stage.sources if each.start != "earliest"],
+            together=stage.topics if stage.collects else (),
         )
         self.back_pressure = BackPressure(
-            ports.source, self.assignments, settings.limits, stage.retry_topic
+            ports.source, self.assignments, settings.limits, stage.retry_topics.values()
         )
-        self.dispatcher: Dispatcher | None = None
         self._ports = ports
         self._settings = settings
         self._drain = asyncio.Event()
-        self._executor = Executor(
-            stage.step,
-            ports.model,
-            Outputs(stage, facts, fmt.encode),
-            fmt.decode,
-            settings.now_ms,
-            settings.rng,
-            self.stats,
-        )
+        around = Surroundings(fmt.decode, settings.now_ms, settings.rng, self.stats)
+        self.steps = StageRun(stage, ports.actions, facts, fmt, around)
+        self._intake = Intake(stage, self.steps, settings.now_ms, self.stats)
         self._committer = Committer(
             ports.sink,
             ports.group,
             self.assignments,
-            Writer(settings.slot, settings.rng.getrandbits(63), settings.pace),
+            Writer(
+                settings.slot,
+                settings.rng.getrandbits(63),
+                settings.pace,
+                is_joint=stage.collects,
+            ),
             self.stats,
             on_durable=self.back_pressure.relieve,
-            is_busy=lambda: self.dispatcher is not None and self.dispatcher.busy > 0,
+            is_busy=lambda: self.steps.busy > 0,
         )
 
     def drain(self) -> None:
@@ -142,21 +135,15 @@ class Worker:
 
     def status(self) -> StageStatus:
         """Return a snapshot."""
-        stage = self.stage
-        names = (
-            stage.pipeline,
-            stage.name,
-            stage.step.name,
-            stage.step.model.name,
-            self._settings.slot,
-        )
+        now = asyncio.get_running_loop().time()
         return snapshot(
-            names,
+            self.stage,
+            self._settings.slot,
             self.lifecycle.phase,
             self.stats,
             self.assignments,
-            self.dispatcher,
-            asyncio.get_running_loop().time(),
+            self.steps,
+            now,
         )
 
     async def run(self) -> None:
@@ -176,56 +163,52 @@ class Worker:
             # A member that went on polling would keep its partitions from the other workers.
             await self._ports.source.close()
             await self._ports.sink.close()
-            await self._ports.model.close()
+            await self._ports.actions.close()
         self.lifecycle.move(Phase.STOPPED)
 
     async def _run_in(self, tasks: asyncio.TaskGroup) -> None:
-        dispatcher = self._dispatch_in(tasks)
+        self._start_in(tasks)
         committing = tasks.create_task(self._committer.run(), name="committer")
         watching = tasks.create_task(self._watch(), name="watch-assignments")
         try:
             await self._ports.source.start(self.assignments)
-            fetching = tasks.create_task(self._fetch(dispatcher), name="fetch")
+            fetching = tasks.create_task(self._fetch(), name="fetch")
+            moving = []
+            if self.stage.collects:
+                moving.append(tasks.create_task(self._keep_moving(), name="keep-moving"))
             for task in (committing, watching, fetching):
                 # The task group is going down: a timer that fires now must start no call.
-                task.add_done_callback(lambda _: dispatcher.stop())
+                task.add_done_callback(lambda _: self.steps.stop())
             self.lifecycle.move(Phase.RUNNING)
             await self._drain.wait()
         finally:
-            dispatcher.stop()
+            self.steps.stop()
         self.lifecycle.move(Phase.DRAINING)
         log.info("draining", extra={"event": "draining", "stage": self.stage.name})
         fetching.cancel()
-        await self._finish(dispatcher)
+        await self._finish()
         await self._ports.source.close()
         committing.cancel()
         watching.cancel()
+        for task in moving:
+            task.cancel()
 
-    def _dispatch_in(self, tasks: asyncio.TaskGroup) -> Dispatcher:
-        """Begin to dispatch, with calls and rebalances at work in a task group."""
-        step = self.stage.step
-        dispatcher = self.dispatcher = Dispatcher(
-            self._executor,
-            Batcher(step.batch.max_size, step.batch.max_wait_s),
-            AdaptiveLimit(step.model.min_in_flight, step.model.max_in_flight),
-            tasks,
-            self.stats,
-            on_progress=self._committer.wake,
-        )
+    def _start_in(self, tasks: asyncio.TaskGroup) -> None:
+        """Begin to work, with calls and rebalances in a task group."""
 
         def reassigned() -> None:
-            dispatcher.forget_dropped()
+            self.steps.forget_dropped()
             self._committer.wake()
             self.back_pressure.relieve()
 
+        self.steps.start(tasks, self._committer.wake)
         self.assignments.bind(self._ports.source, tasks, self._committer.barrier, reassigned)
-        return dispatcher
 
-    async def _finish(self, dispatcher: Dispatcher) -> None:
+    async def _finish(self) -> None:
         """Let calls under way end and commit their results; cut what takes too long."""
         try:
             async with asyncio.timeout(self._settings.drain_s):
-                await dispatcher.drain()
+                await self.steps.drain()
                 await self._committer.barrier()
         except TimeoutError:
             log.warning(
@@ -233,54 +216,49 @@ class Worker:
                 self._settings.drain_s,
                 extra={"event": "drain_timed_out"},
             )
-        dispatcher.cancel()
+        self.steps.cancel()
+
+    async def _keep_moving(self) -> None:
+        """Make room where a partition is paused that parts which hold the memory wait for."""
+        while True:
+            await asyncio.sleep(SPILL_EVERY_S)
+            paused = self.back_pressure.paused
+            for collector in self.steps.collectors:
+                if paused and collector.waits_for(paused):
+                    spilled = collector.spill(SPILL_SHARE)
+                    self.stats.spilled += spilled
+                    log.info(
+                        "memory is full: %d incomplete records wait in the retry topic",
+                        spilled,
+                        extra={"event": "spilled", "stage": self.stage.name},
+                    )
+                    self._committer.wake()
 
     async def _watch(self) -> None:
         await self.assignments.failure
 
     # Taking records
 
-    async def _fetch(self, dispatcher: Dispatcher) -> None:
+    async def _fetch(self) -> None:
         while True:
             await self.back_pressure.await_room()
             fetched = await self._ports.source.fetch()
-            self._take(fetched, dispatcher)
+            self._take(fetched)
             self.back_pressure.regulate()
 
-    def _take(self, fetched: Fetched, dispatcher: Dispatcher) -> None:
-        fresh: list[Record] = []
+    def _take(self, fetched: Fetched) -> None:
         for partition, group in itertools.groupby(fetched.records, attrgetter("partition")):
             ledger = self.assignments.current(partition, fetched.epoch)
             if ledger is None:
                 continue
             taken = ledger.take(list(group))
-            self.stats.read += len(taken)
-            if partition.topic == self.stage.retry_topic:
-                taken = self._hold_back(taken, dispatcher)
-            fresh += taken
+            if taken:
+                self.stats.read += len(taken)
+                self._intake.take(partition.topic, taken)
         for partition, position in fetched.positions.items():
             ledger = self.assignments.current(partition, fetched.epoch)
             if ledger is not None:
                 ledger.advance(position)
-        if fresh:
-            dispatcher.offer(fresh)
-
-    def _hold_back(self, records: Sequence[Record], dispatcher: Dispatcher) -> Sequence[Record]:
-        """Return the records that are due; delay the others."""
-        due: list[Record] = []
-        self.stats.out_of_lane += len(records)
-        now = self._settings.now_ms()
-        for record in records:
-            headers = dict(record.headers or ())
-            wait_ms = _number(headers.get(wire.NOT_BEFORE)) - now
-            attempt = max(1, _number(headers.get(wire.ATTEMPT)))
-            if wait_ms <= 0 and attempt == 1:
-                due.append(record)
-            else:
-                dispatcher.delay(Work([record], attempt=attempt), max(0, wait_ms) / 1e3)
-        return due
-
-
-def _number(text: bytes | None) -> int:
-    """Return the number in a header, 0 where it is missing or unreadable."""
-    return int(text) if text is not None and text.isdigit() else 0
+        if any(ledger.released for ledger in self.assignments.owned):
+            # What was dropped or passed on needs no call whose end would wake the committer.
+            self._committer.wake()

@@ -13,7 +13,8 @@ from headrace.errors import InferenceUnavailableError, first_of
 from headrace.formats.json_objects import decode, encode
 from headrace.ports import InferenceClient
 from headrace.runtime.outputs import TopicFacts
-from headrace.runtime.worker import Format, Ports, Settings, Worker
+from headrace.runtime.stage import Actions, Format
+from headrace.runtime.worker import Ports, Settings, Worker
 from headrace.testing.broker import SimulatedBroker
 from headrace.testing.group_view import SimulatedGroup
 from headrace.testing.processes import SimulatedProcess
@@ -150,7 +151,7 @@ def _worker(
         source=SimulatedSource(broker, process, stage.group, stage.topics),
         group=SimulatedGroup(broker, process, stage.group),
         sink=SimulatedSink(broker, process, stage.group),
-        model=client,
+        actions=Actions({step.name: [client] for step in stage.models}, {}),
     )
     loop = asyncio.get_running_loop()
     settings = Settings(
@@ -194,8 +195,7 @@ def _is_idle(worker: Worker, broker: SimulatedBroker) -> bool:
 
 
 def _is_busy(worker: Worker) -> bool:
-    dispatcher = worker.dispatcher
-    return dispatcher is None or bool(dispatcher.busy or dispatcher.waiting or dispatcher.pause)
+    return any(each.busy or each.waiting or each.pause for each in worker.steps.dispatchers)
 
 
 def _done(worker: Worker) -> int:
@@ -206,10 +206,16 @@ def _done(worker: Worker) -> int:
 
 def _raise_if_away(workers: Sequence[Worker], patience_s: float) -> None:
     now = asyncio.get_running_loop().time()
-    for worker in workers:
-        pause = worker.dispatcher and worker.dispatcher.pause
-        if pause and now - pause.since > patience_s:
-            model = worker.stage.models[0].model
+    running = [
+        (place.step, each)
+        for w in workers
+        for place in w.steps.steps.values()
+        for each in place.dispatchers
+    ]
+    for step, dispatcher in running:
+        pause = dispatcher.pause
+        if pause and now - pause.since > patience_s and isinstance(step, ModelStep):
+            model = step.model
             raise InferenceUnavailableError(
                 f"model {model.name!r} at {', '.join(model.urls)} did not answer for"
                 f" {patience_s:g} s"

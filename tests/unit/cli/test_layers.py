@@ -39,9 +39,9 @@ def test_nodes_of_a_layer_are_at_least_one_apart():
     drawing = placed(nodes_of(edges), edges)
 
     downs = sorted(down for layer, down in drawing.nodes.values() if layer == 1)
-    assert all(lower - upper >= 1 for upper, lower in pairwise(downs))
-    assert min(downs) == 0
-    assert drawing.height == max(downs)
+    assert all(lower - upper >= 0.999 for upper, lower in pairwise(downs))
+    assert min(downs) == pytest.approx(0)
+    assert drawing.breadth == max(downs)
 
 
 def test_lines_do_not_cross_where_they_need_not():
@@ -61,4 +61,31 @@ def test_a_circle_is_drawn_all_the_same():
 
 
 def test_nothing_is_nothing():
-    assert placed([], []).height == pytest.approx(0)
+    assert placed([], []).breadth == pytest.approx(0)
+
+
+def test_wide_nodes_of_a_layer_are_as_far_apart_as_they_are_wide():
+    edges = [("in", "wide"), ("in", "slim"), ("in", "broad")]
+
+    drawing = placed(nodes_of(edges), edges, {"wide": 10.0, "slim": 2.0, "broad": 6.0})
+
+    at = {name: place for name, (layer, place) in drawing.nodes.items() if layer == 1}
+    (first, a), (second, b), (third, c) = sorted(at.items(), key=lambda item: item[1])
+    size = {"wide": 10.0, "slim": 2.0, "broad": 6.0}
+    assert b - a >= (size[first] + size[second]) / 2 - 0.001
+    assert c - b >= (size[second] + size[third]) / 2 - 0.001
+
+
+def test_nothing_else_stands_between_the_nodes_of_a_group():
+    edges = [
+        *[("in", name) for name in ("a", "x", "b", "y")],
+        *[("a", "a2"), ("x", "x2"), ("b", "b2"), ("y", "y2"), ("a2", "end"), ("b", "end")],
+    ]
+
+    drawing = placed(nodes_of(edges), edges, groups=[{"a", "b", "a2", "b2"}])
+
+    inside = [drawing.nodes[name][1] for name in ("a", "b", "a2", "b2")]
+    others = [drawing.nodes[name][1] for name in ("x", "y", "x2", "y2")]
+    crossing = [place for layer, place in drawing.ways["b", "end"][1:-1] if layer in {1, 2}]
+    for place in (*others, *crossing):
+        assert place <= min(inside) - 0.999 or place >= max(inside) + 0.999

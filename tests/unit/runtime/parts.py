@@ -12,6 +12,7 @@ from headrace.core.retry import RetryPolicy
 from headrace.core.runs import Runs
 from headrace.core.topology import (
     BatchPolicy,
+    Inlet,
     Input,
     Model,
     ModelStep,
@@ -24,9 +25,11 @@ from headrace.core.topology import (
 from headrace.errors import FencedError, TransactionAbortedError, TransactionIndefiniteError
 from headrace.formats.json_objects import decode, encode
 from headrace.ports import Assignment, Bounds, GroupToken
-from headrace.runtime.executor import Executor
+from headrace.runtime.executor import Surroundings, Work
+from headrace.runtime.items import from_source
 from headrace.runtime.outputs import Outputs, TopicFacts
-from headrace.runtime.stats import StageStats
+from headrace.runtime.stage import Format, ModelPlace
+from headrace.runtime.stats import StageStats, StepStats
 from headrace.testing import ScriptedModel
 
 P0, P1 = TopicPartition("in", 0), TopicPartition("in", 1)
@@ -52,7 +55,8 @@ STEP = ModelStep(
 
 
 def stage_of(step=STEP, sinks=SINKS):
-    return Stage("shouts", "", "shout", step, (Source("in"),), sinks, "f00d")
+    step = replace(step, inlets=(Inlet("in", "in"),), sinks=sinks)
+    return Stage("shouts", "", "shout", (step,), (Source("in"),), "in", "f00d")
 
 
 def ledger_of(partition=P0, ordering=Ordering.NONE, committed=NOTHING):
@@ -83,6 +87,11 @@ def released(ledger, count, size=2):
     return records
 
 
+def work_of(records, **said):
+    """Return work for a model on records that a ledger took."""
+    return Work(from_source(records, None) if records else [], **said)
+
+
 class Doing:
     """An executor on a scripted model, and what it is made of."""
 
@@ -91,16 +100,21 @@ class Doing:
         self.model = model or ScriptedModel()
         self.stats = StageStats()
         self.now_ms = 1_000_000
-        outputs = Outputs(stage_of(step, sinks), facts, encode)
-        rng = random.Random(7)
         clock = lambda: self.now_ms  # noqa: E731  (a clock that the test sets)
-        self.executor = Executor(step, self.model, outputs, decode, clock, rng, self.stats)
+        around = Surroundings(decode, clock, random.Random(7), self.stats)
+        stage = stage_of(step, sinks)
+        outputs = Outputs(stage, stage.steps[0], facts, encode)
+        self.place = ModelPlace(
+            stage.steps[0], outputs, Format(decode, encode), around, StepStats(), [self.model]
+        )
+        self.executor = self.place.executors[0]
 
     async def to_the_end(self, work):
         """Run work and all that follows from it, without waiting."""
         todo, calls = deque([work]), 0
         while todo:
-            outcome = await self.executor.run(todo.popleft())
+            work = todo.popleft()
+            outcome = await self.executor.run(work)
             todo.extend(work for _, work in outcome.follow)
             calls += 1
         return calls

@@ -1,0 +1,476 @@
+"""Where parts of a record, or children of a parent, wait for each other."""
+
+import heapq
+import itertools
+import logging
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.core import wire
+from headrace.core.fields import copied, projection
+from headrace.core.joining import Group, Outcome, Part, Table, combine, gathered
+from headrace.core.ledger import Ledger, meet
+from headrace.core.paths import getter, setter
+from headrace.core.records import Outgoing, Record, TopicPartition
+from headrace.core.topology import GatherStep, JoinMode, OnMissing, Step, Waiting
+from headrace.errors import (
+    DecodeError,
+    MissingPartError,
+    OversizeError,
+    RecordError,
+    StrayPartError,
+)
+from headrace.runtime import partials
+from headrace.runtime.items import Item, Level, Reason, number
+from headrace.runtime.outputs import Cause, Outputs, reason_for
+
+REPLAY_GRACE_S = 30.0
+"""How long a replayed part waits for the parts it belongs to, which come another way."""
+
+FIRST_SPILL_S = 1.0
+"""Pause before parts that were spilled come back; it doubles every time."""
+
+SLOWEST_SPILL_S = 60.0
+"""Longest such pause."""
+
+log = logging.getLogger("headrace.collecting")
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a collector works with.
+
+    Attributes:
+        outputs: Builds the records of its step.
+        decode: Bytes to a document.
+        encode: A document to bytes.
+        now: Seconds on a clock that never goes back.
+        now_ms: Wall clock, ms since the epoch.
+        ended: Told of a record that so many of its documents ended, and what they leave behind.
+        counted: Takes an error that made a dead letter.
+    """
+
+    outputs: Outputs
+    decode: Callable[[bytes], Any]
+    encode: Callable[[Any], bytes]
+    now: Callable[[], float]
+    now_ms: Callable[[], int]
+    ended: Callable[[Record, int, Sequence[Outgoing]], None]
+    counted: Callable[[Exception], None]
+
+
+class Collector:
+    """The parts that wait at one step, and what comes of them.
+
+    A part waits in memory and its record stays unfinished: after a crash it is simply read again.
+    All records of a group finish in one transaction.
+
+    Attributes:
+        late: Parts that came after their id had ended.
+    """
+
+    def __init__(self, step: Step, tools: Tools) -> None:
+        self.late = 0
+        self._step = step
+        self._tools = tools
+        gather = step if isinstance(step, GatherStep) else None
+        join = step.join.waiting if step.join is not None else Waiting()
+        self._waiting = join if gather is None else gather.waiting
+        self._is_gather = gather is not None
+        self._kind = b"join" if gather is None else b"gather"
+        self._table: Table[Item] = Table(len(step.inlets), gathers=self._is_gather)
+        self._due: list[tuple[float, int, Group[Item]]] = []
+        self._order = itertools.count()
+        self._assembly = Assembly(step, tools.decode, tools.encode)
+
+    @property
+    def waiting(self) -> int:
+        """Ids whose parts have not all come."""
+        return len(self._table)
+
+    def due_at(self) -> float | None:
+        """Return when `expire` is to be called next, None for never."""
+        while self._due and not self._table.holds(self._due[0][2]):
+            heapq.heappop(self._due)
+        return self._due[0][0] if self._due else None
+
+    # Parts come
+
+    def add(self, items: Sequence[Item], inlet: int) -> list[Item]:
+        """Take parts from an inlet; return what may go on."""
+        ready: list[Item] = []
+        for item in items:
+            id_, index, count = item.id, None, None
+            if self._is_gather and len(item.scope) > self._step.level:
+                id_, index, count = item.parent_id, item.index, item.scope[-1].children
+            part = Part(inlet, index, item.outcome, item, len(item.value or b""), item.is_replay)
+            group = self._table.open(item.record.partition[1], id_, self._tools.now())
+            if self._insert(group, part, count):
+                ready += self._settle(group)
+        return ready
+
+    def restore(self, item: Item, headers: Mapping[str, bytes | None]) -> list[Item]:
+        """Take parts that come back from the retry topic; return what may go on.
+
+        Of parts that a replay sends back those that failed count as missing: their replays come.
+        """
+        if item.record.ledger.is_dropped:
+            return []
+        try:
+            partial = partials.loaded(item, self._step)
+        except DecodeError as error:
+            self._give_up(item, error)
+            return []
+        tools = self._tools
+        group = self._table.open(item.record.partition[1], item.id, tools.now())
+        group.since = min(group.since, tools.now() - (tools.now_ms() - partial.since_ms) / 1e3)
+        group.is_expected = True
+        group.spills = max(group.spills, number(headers.get(wire.ATTEMPT)) - 1)
+        group.others.append(item)
+        _wait(item, 0, 1)
+        for part in partial.parts:
+            if item.is_replay and part.outcome is Outcome.FAILED:
+                continue
+            item.record.pending += 1
+            self._insert(group, part, partial.count)
+        if headers.get(wire.OUTCOME) == wire.CLOSED:
+            group.is_closed = True
+            group.since = tools.now() - (tools.now_ms() - partial.since_ms) / 1e3
+        self._arm(group)
+        return self._settle(group) if self._table.is_complete(group) else []
+
+    def _insert(self, group: Group[Item], part: Part[Item], count: int | None) -> bool:
+        """Put a part into its group; return whether the group is complete."""
+        try:
+            self._table.add(group, part, count)
+        except StrayPartError as error:
+            if not group.parts and not group.others:
+                self._table.close(group)
+            part.content.outcome = Outcome.FAILED
+            self._give_up(part.content, error)
+            return False
+        _wait(part.content, part.size, 1)
+        if len(group.parts) == 1:
+            self._arm(group)
+        return self._table.is_complete(group)
+
+    def _arm(self, group: Group[Item]) -> None:
+        due = self._due_at(group)
+        if due is not None:
+            heapq.heappush(self._due, (due, next(self._order), group))
+
+    def _due_at(self, group: Group[Item]) -> float | None:
+        if group.is_closed:
+            return group.since + self._waiting.late_after_s
+        if not group.is_expected:
+            return group.since + REPLAY_GRACE_S
+        timeout_s = self._waiting.timeout_s
+        return None if timeout_s is None else group.since + timeout_s
+
+    # Groups end
+
+    def expire(self) -> list[Item]:
+        """End what has waited long enough; return what may go on."""
+        ready: list[Item] = []
+        now = self._tools.now()
+        while (due := self.due_at()) is not None and due <= now:
+            group = heapq.heappop(self._due)[2]
+            due = self._due_at(group)
+            if due is None:
+                continue
+            if due > now:
+                self._arm(group)
+            elif group.is_closed:
+                ready += self._settle(group)
+            elif not group.is_expected:
+                self._orphan(group)
+            else:
+                ready += self._time_out(group)
+        return ready
+
+    def waits_for(self, partitions: Collection[TopicPartition]) -> bool:
+        """Whether a group waits for a part that would come through one of the partitions."""
+        inlets = self._step.inlets
+        for group in self._table:
+            for number_, inlet in enumerate(inlets):
+                place = TopicPartition(inlet.topic, group.place)
+                if place in partitions and self._table.lacks(group, number_):
+                    return True
+        return False
+
+    def spill(self, share: float) -> int:
+        """Write that share of the groups to the retry topic, the oldest; return how many."""
+        tools, count = self._tools, 0
+        most = math.ceil(share * len(self._table))
+        for group in self._table:
+            if count >= most:
+                break
+            if group.is_closed:
+                continue
+            items = self._leave(group)
+            self._assembly.open(group)
+            delay_s = min(FIRST_SPILL_S * 2.0**group.spills, SLOWEST_SPILL_S)
+            row = tools.outputs.partial(
+                self._base(group),
+                self._dumped(group, documents=True),
+                self._kind,
+                not_before_ms=tools.now_ms() + round(delay_s * 1e3),
+                attempt=group.spills + 2,
+            )
+            count += 1
+            tools.ended(meet([item.record for item in items]), len(items), [row])
+        return count
+
+    def forget_dropped(self) -> None:
+        """Let go of parts whose ledgers were dropped: those they wait for were dropped, too."""
+        for group in self._table:
+            if any(item.record.ledger.is_dropped for item in group.contents):
+                self._table.close(group)
+
+    def _settle(self, group: Group[Item]) -> list[Item]:
+        """End a complete group, or one that was closed and for which nothing more is waited."""
+        items = self._leave(group)
+        leader = meet([item.record for item in items])
+        if group.is_closed:
+            self.late += len(group.parts)
+            self._tools.ended(leader, len(items), [])
+            return []
+        return self._conclude(group, len(items), [])
+
+    def _time_out(self, group: Group[Item]) -> list[Item]:
+        """End a group without the parts that have not come, and remember that it ended."""
+        items = self._leave(group)
+        meet([item.record for item in items])
+        value = self._dumped(group, documents=False)
+        closed = self._tools.outputs.closed(self._base(group), value, self._kind)
+        return self._conclude(group, len(items), [closed])
+
+    def _conclude(self, group: Group[Item], ending: int, rows: list[Outgoing]) -> list[Item]:
+        """Return the one that goes on in place of all that end."""
+        base = self._base(group)
+        try:
+            made = self._assembly.made_of(group, base)
+        except RecordError as error:
+            base.outcome, base.reason = Outcome.FAILED, reason_for(self._step.name, error)
+            made = Assembled(base, error)
+        if made.error is not None:
+            rows.append(self._letter(group, base, made.error))
+        self._tools.ended(base.record, ending - 1, rows)
+        return [made.item]
+
+    def _orphan(self, group: Group[Item]) -> None:
+        """Give up replayed parts whose id nobody waits for any more."""
+        items = self._leave(group)
+        for item in items:
+            text = "its replay found nothing that waits for it: the record went on without it"
+            self._give_up(item, StrayPartError(text))
+
+    def _give_up(self, item: Item, error: RecordError) -> None:
+        now = self._tools.now_ms()
+        self._tools.counted(error)
+        letter = self._tools.outputs.dead_letter(item, Cause(error, 0, now, now))
+        self._tools.ended(item.record, 1, [letter])
+
+    def _letter(self, group: Group[Item], base: Item, error: Exception) -> Outgoing:
+        now = self._tools.now_ms()
+        self._tools.counted(error)
+        value = self._dumped(group, documents=True)
+        return self._tools.outputs.partial_letter(
+            base, value, self._kind, Cause(error, 0, now, now)
+        )
+
+    def _leave(self, group: Group[Item]) -> list[Item]:
+        """Forget a group; return everything that ends with it."""
+        self._table.close(group)
+        for part in group.parts.values():
+            _wait(part.content, -part.size, -1)
+        for item in group.others:
+            _wait(item, 0, -1)
+        return group.contents
+
+    def _dumped(self, group: Group[Item], *, documents: bool) -> bytes:
+        age_ms = round((self._tools.now() - group.since) * 1e3)
+        since_ms = self._tools.now_ms() - age_ms
+        return partials.dumped(group, self._step, since_ms, documents=documents)
+
+    def _base(self, group: Group[Item]) -> Item:
+        """Return an item of the group's own id: of the carrier where that has come."""
+        carrier = self._step.join.carrier if self._step.join is not None else 0
+        parts = [*group.parts.values()]
+        first = min(
+            parts,
+            key=lambda each: (each.index or 0, each.inlet != carrier, each.inlet),
+            default=None,
+        )
+        if first is None:
+            return group.others[0]
+        base = first.content.copy()
+        base.is_replay = any(part.content.is_replay for part in parts)
+        base.trail = trail_of([part.content.trail for part in parts])
+        if first.index is not None:
+            home: Level = first.content.scope[-1]
+            base.id, base.scope, base.place = group.id, first.content.scope[:-1], home.home
+        return base
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """What comes of a group: the item that goes on, and what of it was given up."""
+
+    item: Item
+    error: RecordError | None = None
+
+
+class Assembly:
+    """Makes one document of the parts of a record, or of a parent's children."""
+
+    def __init__(
+        self, step: Step, decode: Callable[[bytes], Any], encode: Callable[[Any], bytes]
+    ) -> None:
+        self._step = step
+        self._decode = decode
+        self._encode = encode
+        self._gather = step if isinstance(step, GatherStep) else None
+        self._on_missing = OnMissing.DEAD_LETTER
+        if step.join is not None:
+            self._on_missing = step.join.waiting.on_missing
+        self._copiers = [
+            [(getter(path, _ABSENT), setter(path)) for path in inlet.fields or ()]
+            for inlet in step.inlets
+        ]
+        if self._gather is not None:
+            self._child = projection(self._gather.fields)
+            self._kept = projection(self._gather.keep)
+            self._put = setter(self._gather.into)
+
+    def open(self, group: Group[Item]) -> None:
+        """Decode every part; one that is no document counts as failed."""
+        for part in group.parts.values():
+            item = part.content
+            if item.document is None and item.value is not None:
+                try:
+                    item.document = self._decode(item.value)
+                except Exception as error:  # noqa: BLE001  (whatever a decoder raises)
+                    part.outcome = item.outcome = Outcome.FAILED
+                    item.reason = reason_for(self._step.name, DecodeError(str(error)))
+
+    def made_of(self, group: Group[Item], base: Item) -> Assembled:
+        """Return what comes of a group.
+
+        Raises:
+            OversizeError: The children are larger than the step takes.
+        """
+        self.open(group)
+        if group.count is None:
+            parts: list[Part[Item] | None] = [None] * len(self._step.inlets)
+            for part in group.parts.values():
+                parts[part.inlet] = part
+            made = self._joined(parts, base)
+            if self._gather is not None and base.outcome is Outcome.EMPTY:
+                self._make_empty(base, self._gather)
+            return made
+        return self._gathered(group, base)
+
+    def _make_empty(self, base: Item, step: GatherStep) -> None:
+        """Gather no children, where it was this step's split that found none."""
+        if len(base.scope) == step.level:
+            base.outcome = Outcome.RESULT
+            base.document = copied(base.document or {})
+            self._put(base.document, [])
+
+    def _joined(self, parts: Sequence[Part[Item] | None], base: Item) -> Assembled:
+        outcomes = [Outcome.MISSING if part is None else part.outcome for part in parts]
+        verdict = combine(self._step, outcomes, self._on_missing)
+        base.outcome = verdict.outcome
+        error = MissingPartError(verdict.why) if verdict.is_partial else None
+        if verdict.outcome is Outcome.RESULT:
+            base.document = self._merged([part for n in verdict.inlets if (part := parts[n])])
+        else:
+            there = [part.content for part in parts if part is not None]
+            base.document = next((i.document for i in there if i.document is not None), None)
+        if verdict.outcome is Outcome.FAILED and error is not None:
+            reasons = [part.content.reason for part in parts if part and part.content.reason]
+            base.reason = reasons[0] if reasons else reason_for(self._step.name, error)
+        return Assembled(base, error)
+
+    def _merged(self, parts: Sequence[Part[Item]]) -> Any:
+        join = self._step.join
+        if join is None or join.mode is JoinMode.FIRST or len(parts) == 1:
+            return parts[0].content.document
+        carrier = next((part for part in parts if part.inlet == join.carrier), parts[0])
+        document = copied(carrier.content.document)
+        others = [part for part in parts if part is not carrier]
+        others.sort(key=lambda part: part.inlet == join.prefer)
+        for part in others:
+            for get, put in self._copiers[part.inlet]:
+                value = get(part.content.document)
+                if value is not _ABSENT:
+                    put(document, value)
+        return document
+
+    def _gathered(self, group: Group[Item], base: Item) -> Assembled:
+        step, count = self._gather, group.count
+        assert step is not None and count is not None  # noqa: S101, PT018
+        rows: dict[int, list[Part[Item] | None]] = {}
+        for part in group.parts.values():
+            row = rows.setdefault(part.index or 0, [None] * len(step.inlets))
+            row[part.inlet] = part
+        children: dict[int, Item] = {}
+        for index in sorted(rows):
+            first = next(part for part in rows[index] if part is not None).content
+            children[index] = self._joined(rows[index], first.copy()).item
+        verdict = gathered(step, {n: child.outcome for n, child in children.items()}, count)
+        base.outcome = verdict.outcome
+        error = MissingPartError(verdict.why) if verdict.is_partial else None
+        documents = (child.document for child in children.values())
+        kept: Any = next((each for each in documents if each is not None), {})
+        base.document = copied(self._kept(kept) if self._kept else {})
+        if verdict.outcome is Outcome.RESULT:
+            entries = [
+                self._entry(children.get(index))
+                for index in range(count)
+                if index not in children or children[index].outcome is not Outcome.DROPPED
+            ]
+            self._put(base.document, entries)
+            self._check_size(entries, step)
+        elif error is not None:
+            reasons = [child.reason for child in children.values() if child.reason]
+            base.reason = reasons[0] if reasons else reason_for(step.name, error)
+        return Assembled(base, error)
+
+    def _check_size(self, entries: Sequence[Any], step: GatherStep) -> None:
+        size = len(self._encode({step.into: entries}))
+        if size > step.max_bytes:
+            raise OversizeError(
+                f"{len(entries)} children hold {size:,} bytes; the step gathers"
+                f" {step.max_bytes:,} (max_bytes)"
+            )
+
+    def _entry(self, child: Item | None) -> Any:
+        if child is not None and child.outcome is Outcome.RESULT:
+            return child.document if self._child is None else self._child(child.document)
+        if child is not None and child.outcome is Outcome.TOMBSTONE:
+            return None
+        reason = child.reason if child is not None else None
+        if reason is None:
+            reason = Reason(self._step.name, "MissingPartError", "did not come in time")
+        return {"failed": {"step": reason.step, "error": reason.error, "message": reason.message}}
+
+
+def trail_of(trails: Sequence[bytes]) -> bytes:
+    """Return the models that several parts have passed, each once, in their order."""
+    distinct = [trail for trail in dict.fromkeys(trails) if trail]
+    if len(distinct) < 2:
+        return distinct[0] if distinct else b""
+    return b", ".join(dict.fromkeys(m for trail in distinct for m in trail.split(b", ")))
+
+
+_ABSENT: Any = object()
+
+
+def _wait(item: Item, size: int, count: int) -> None:
+    ledger: Ledger = item.record.ledger
+    ledger.waiting += count
+    ledger.waiting_bytes += size

@@ -1,0 +1,224 @@
+"""Documents on their way through the steps of a stage."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from headrace.core import wire
+from headrace.core.joining import Outcome
+from headrace.core.ledger import Ledger
+from headrace.core.records import Header, Record
+from headrace.errors import ConfigError
+
+
+class Level(NamedTuple):
+    """One split that a document is inside of.
+
+    Attributes:
+        home: Partition number of the parent.
+        children: How many children the parent has.
+    """
+
+    home: int
+    children: int
+
+
+Scope: TypeAlias = tuple[Level, ...]
+"""The splits that a document is inside of, the outermost first."""
+
+OUTSIDE: Final[Scope] = ()
+
+
+class Reason(NamedTuple):
+    """Why a record was given up: of which step, the error's class, what it says."""
+
+    step: str
+    error: str
+    message: str
+
+
+class Item:
+    """One document, or the outcome that is left of it, between two steps.
+
+    Attributes:
+        record: The record whose key, timestamp and user headers it carries, and with which, or
+            with whose leader, it finishes.
+        id: Record id.
+        outcome: RESULT while there is a document.
+        document: The decoded document; None before it was decoded.
+        value: The bytes that it was read as; None where it was made in memory.
+        read: The document as the step read it, once the step wrote into another one.
+        place: Number of the partition that it belongs to.
+        scope: The splits that it is inside of.
+        trail: Models that it has passed, as `headrace-models` says it.
+        reason: Why it failed.
+        deadline: When it is worth nothing any more, ms since the epoch; 0 for never.
+        is_replay: Whether it was sent back by a replay.
+    """
+
+    __slots__ = (
+        "deadline",
+        "document",
+        "id",
+        "is_replay",
+        "outcome",
+        "place",
+        "read",
+        "reason",
+        "record",
+        "scope",
+        "trail",
+        "value",
+    )
+
+    def __init__(
+        self,
+        record: Record,
+        id_: bytes,
+        value: bytes | None,
+        place: int,
+        outcome: Outcome = Outcome.RESULT,
+        scope: Scope = OUTSIDE,
+        trail: bytes = b"",
+    ) -> None:
+        self.record = record
+        self.id = id_
+        self.value = value
+        self.place = place
+        self.outcome = outcome
+        self.scope = scope
+        self.trail = trail
+        self.document: Any = None
+        self.read: Any = None
+        self.reason: Reason | None = None
+        self.deadline = 0
+        self.is_replay = False
+
+    def copy(self, document: Any = None) -> "Item":
+        """Return an item with another document in the same place."""
+        made = Item(self.record, self.id, None, self.place, self.outcome, self.scope, self.trail)
+        made.document = document
+        made.reason = self.reason
+        made.deadline = self.deadline
+        made.is_replay = self.is_replay
+        return made
+
+    @property
+    def index(self) -> int:
+        """Index among its siblings; of a child only."""
+        return int(self.id.rsplit(b"/", 1)[1])
+
+    @property
+    def parent_id(self) -> bytes:
+        """Record id of its parent; of a child only."""
+        return self.id.rsplit(b"/", 1)[0]
+
+    def __repr__(self) -> str:
+        return f"Item({self.id.decode(errors='replace')}, {self.outcome})"
+
+
+def from_source(records: Sequence[Record], deadline_ms: int | None) -> list[Item]:
+    """Return the documents of records of a source topic; the deadline counts from timestamps."""
+    ledger: Ledger = records[0].ledger
+    prefix, place = ledger.id_prefix, records[0].partition[1]
+    result, tombstone = Outcome.RESULT, Outcome.TOMBSTONE
+    items = []
+    for record in records:
+        value = record.value
+        item = Item(
+            record,
+            prefix + b"%d" % record.offset,
+            value,
+            place,
+            tombstone if value is None else result,
+        )
+        record.pending = 1
+        if deadline_ms is not None:
+            item.deadline = record.timestamp + deadline_ms
+        if record.headers is not None:
+            said = dict(record.headers).get(wire.DEADLINE)
+            if said is not None:
+                item.deadline = number(said)
+        items.append(item)
+    return items
+
+
+_OUTCOMES: Final[Mapping[bytes, Outcome]] = {
+    wire.DROPPED: Outcome.DROPPED,
+    wire.FAILED: Outcome.FAILED,
+    wire.EMPTY: Outcome.EMPTY,
+}
+
+
+def from_derived(record: Record) -> Item:
+    """Return the document, or the outcome, of a record that headrace wrote.
+
+    Raises:
+        ConfigError: It was written in a format that this version does not read.
+    """
+    headers = dict(record.headers or ())
+    require_version(record, headers)
+    said = headers.get(wire.OUTCOME)
+    if said is not None:
+        outcome = _OUTCOMES.get(said, Outcome.DROPPED)
+    else:
+        outcome = Outcome.RESULT if record.value is not None else Outcome.TOMBSTONE
+    id_ = headers.get(wire.ID)
+    if id_ is None:
+        ledger: Ledger = record.ledger
+        id_ = ledger.id_prefix + b"%d" % record.offset
+    trail = headers.get(wire.MODELS) or b""
+    item = Item(record, id_, record.value, record.partition[1], outcome, OUTSIDE, trail)
+    record.pending = 1
+    counts = headers.get(wire.CHILDREN)
+    if counts is not None:
+        item.scope = scope_of(counts, headers.get(wire.HOME) or b"")
+    if wire.REPLAY in headers:
+        item.is_replay = True
+    if wire.DEADLINE in headers:
+        item.deadline = number(headers[wire.DEADLINE])
+    if outcome is Outcome.FAILED:
+        texts = [
+            (headers.get(name) or b"").decode(errors="replace")
+            for name in (wire.ERROR_STEP, wire.ERROR_CLASS, wire.ERROR_MESSAGE)
+        ]
+        item.reason = Reason(*texts)
+    return item
+
+
+def require_version(record: Record, headers: Mapping[str, bytes | None]) -> None:
+    """Refuse what another version wrote.
+
+    Raises:
+        ConfigError: It is not of the format that this version reads.
+    """
+    version = headers.get(wire.VERSION, wire.FORMAT)
+    if version != wire.FORMAT:
+        raise ConfigError(
+            f"{record.partition} at offset {record.offset} was written in wire format"
+            f" {(version or b'').decode(errors='replace')!r}; this headrace reads"
+            f" {wire.FORMAT.decode()!r} only: run the version that wrote it, or the newest"
+        )
+
+
+def scope_of(counts: bytes, homes: bytes) -> Scope:
+    """Return the splits that the headers of a record name; what they lack counts as 0."""
+    places = homes.split(b"/")
+    return tuple(
+        Level(number(places[at]) if at < len(places) else 0, number(count))
+        for at, count in enumerate(counts.split(b"/"))
+    )
+
+
+def scope_headers(scope: Scope) -> list[Header]:
+    """Return what a record says of the splits that it is inside of."""
+    if not scope:
+        return []
+    return [
+        (wire.CHILDREN, b"/".join([b"%d" % level.children for level in scope])),
+        (wire.HOME, b"/".join([b"%d" % level.home for level in scope])),
+    ]
+
+
+def number(text: bytes | None) -> int:
+    """Return the number in a header, 0 where it is missing or unreadable."""
+    return int(text) if text is not None and text.isdigit() else 0

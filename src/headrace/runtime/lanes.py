@@ -1,0 +1,81 @@
+"""Which of the records that a stage reads keep their order, and so lead those that they meet."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from headrace.core import wire
+from headrace.core.records import Record
+from headrace.core.topology import GatherStep, Ordering, Stage, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """How the records of one topic are lined up.
+
+    Attributes:
+        ordering: Which of them wait for each other.
+        drives: Which of them have a lane; None for all.
+    """
+
+    ordering: Ordering
+    drives: Callable[[Record], bool] | None = None
+
+
+UNORDERED = Lanes(Ordering.NONE)
+
+
+def lanes_of(stage: Stage) -> Mapping[str, Lanes]:
+    """Return how the records of every topic that a stage reads are lined up.
+
+    Where parts of a record meet, only those of the carrier keep their order, and where children
+    are gathered only the first of each parent; the others follow them. Two that meet must not both
+    have a lane: they could wait for each other for ever. What comes through a retry topic has none.
+    """
+    carriers, others, gathering = _roles(stage)
+    lanes: dict[str, Lanes] = {}
+    for source in stage.sources:
+        topic = source.topic
+        if topic in others or topic not in carriers:
+            lanes[topic] = UNORDERED
+        elif topic in gathering:
+            lanes[topic] = Lanes(stage.ordering, is_first_child)
+        else:
+            lanes[topic] = Lanes(stage.ordering)
+    return lanes
+
+
+def is_first_child(record: Record) -> bool:
+    """Whether a record is the first child of its parent, or no child."""
+    id_ = next((content for name, content in record.headers or () if name == wire.ID), None)
+    return id_ is None or b"/" not in id_ or id_.endswith(b"/0")
+
+
+def _roles(stage: Stage) -> tuple[set[str], set[str], set[str]]:
+    """Return the topics that drive a step, those that meet one that drives, those gathered."""
+    drivers: dict[str, str] = {}
+    carriers: set[str] = set()
+    others: set[str] = set()
+    gathering: set[str] = set()
+    behind: dict[str, set[str]] = {}
+    for step in stage.steps:
+        reaching = [_reaching(inlet.topic, inlet.step, behind) for inlet in step.inlets]
+        carrier = step.join.carrier if step.join is not None else 0
+        driver = _driver(step, carrier, drivers)
+        drivers[step.name] = driver
+        carriers.add(driver)
+        everything = set().union(*reaching)
+        if step.join is not None:
+            others |= everything - {driver}
+        if isinstance(step, GatherStep):
+            gathering |= everything
+        behind[step.name] = everything
+    return carriers, others, gathering
+
+
+def _reaching(topic: str, step: str, behind: Mapping[str, set[str]]) -> set[str]:
+    return {topic} if topic else behind[step]
+
+
+def _driver(step: Step, carrier: int, drivers: Mapping[str, str]) -> str:
+    inlet = step.inlets[carrier]
+    return inlet.topic or drivers[inlet.step]
