@@ -26,7 +26,8 @@ from headrace.core.topology import (
 from headrace.errors import BrokerError
 from headrace.formats.json_objects import decode, encode
 from headrace.runtime.outputs import TopicFacts
-from headrace.runtime.worker import LIMITS, Format, Ports, Settings, Worker
+from headrace.runtime.stage import Actions, Format
+from headrace.runtime.worker import LIMITS, Ports, Settings, Worker
 from headrace.testing import (
     STORM,
     Fleet,
@@ -74,32 +75,37 @@ class Run:
         self.facts = TopicFacts(self.topics, {})
         # Tight ones pause partitions, and spill what waits, at a handful of records.
         self.limits = rng.choice([LIMITS, LIMITS, FlowLimits(6, 10_000, 3, 5_000)])
-        self.callers = {step.name: self._caller(step) for step in self.topology.steps}
+        self.models = {step.name: self._model(step) for step in self.topology.models}
+        self.functions = {
+            step.name: self._function(step)
+            for step in self.topology.steps
+            if isinstance(step, FunctionStep)
+        }
         self.fleets = [self._fleet(stage) for stage in self.topology.stages]
 
     # The world
 
-    def _caller(self, step: Step) -> ScriptedModel | ScriptedFunction | None:
-        slowest_s = self.rng.choice([0.0, 0.01, 0.5, 3.0]) if self.has_storm else 0.0
-        match step:
-            case ModelStep(model=model):
-                return ScriptedModel(
-                    lambda *row: _single(dags.answer(model.name, row)),
-                    outputs=len(step.outputs),
-                    latency_s=(0.0, slowest_s),
-                    poison=lambda *row: dags.is_poison(model.name, row),
-                    rates={"unavailable": 0.03, "timeout": 0.03, "failed": 0.03},
-                    budget=self.rng.randint(0, 2) if self.has_storm else 0,
-                    seed=self.seed,
-                )
-            case FunctionStep(function=function):
-                return ScriptedFunction(
-                    dags.FUNCTIONS[function], latency_s=(0.0, slowest_s), seed=self.seed
-                )
-        return None
+    def _slowest_s(self) -> float:
+        return self.rng.choice([0.0, 0.01, 0.5, 3.0]) if self.has_storm else 0.0
+
+    def _model(self, step: ModelStep) -> ScriptedModel:
+        name = step.model.name
+        return ScriptedModel(
+            lambda *row: _single(dags.answer(name, row)),
+            outputs=len(step.outputs),
+            latency_s=(0.0, self._slowest_s()),
+            poison=lambda *row: dags.is_poison(name, row),
+            rates={"unavailable": 0.03, "timeout": 0.03, "failed": 0.03},
+            budget=self.rng.randint(0, 2) if self.has_storm else 0,
+            seed=self.seed,
+        )
+
+    def _function(self, step: FunctionStep) -> ScriptedFunction:
+        function = dags.FUNCTIONS[step.function]
+        return ScriptedFunction(function, latency_s=(0.0, self._slowest_s()), seed=self.seed)
 
     def _fleet(self, stage: Stage) -> Fleet:
-        def make_worker(source: Any, group: Any, sink: Any, callers: Any, slot: str) -> Any:
+        def make_worker(source: Any, group: Any, sink: Any, actions: Any, slot: str) -> Any:
             clock = asyncio.get_running_loop().time
             settings = Settings(
                 slot=slot,
@@ -108,12 +114,20 @@ class Run:
                 drain_s=5.0,
                 limits=self.limits,
             )
-            ports = Ports(source, group, sink, callers)
-            return self.make(stage, ports, self.facts, Format(decode, encode), settings)
+            ports = Ports(source, group, sink, actions)
+            fmt = Format(decode, encode, dags.condition)
+            return self.make(stage, ports, self.facts, fmt, settings)
 
-        callers = {step.name: self.callers[step.name] for step in stage.steps}
+        actions = Actions(
+            {step.name: [self.models[step.name]] for step in stage.models},
+            {
+                step.name: self.functions[step.name]
+                for step in stage.steps
+                if isinstance(step, FunctionStep)
+            },
+        )
         static = self.has_storm and self.rng.random() < 0.2
-        return Fleet(self.broker, stage.group, stage.topics, make_worker, callers, static=static)
+        return Fleet(self.broker, stage.group, stage.topics, make_worker, actions, static=static)
 
     # What happens
 

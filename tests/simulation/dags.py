@@ -103,7 +103,7 @@ def pipeline(rng: random.Random, most_steps: int = 8) -> dict[str, Any]:
         "defaults": {
             "ordering": rng.choice(["key", "partition", "none"]),
             "batch": {"max_size": rng.choice([1, 3, 8]), "max_wait": "5ms"},
-            "retry": {"max_attempts": 3, "first_delay": "100ms", "max_delay": "1s"},
+            "retry": {"max_attempts": 20, "first_delay": "100ms", "max_delay": "1s"},
         },
         "steps": draft.steps,
         "sinks": _sinks(draft),
