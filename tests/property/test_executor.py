@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.core.topology import Ordering
-from headrace.runtime.executor import Work
 from headrace.testing import ScriptedModel, run
-from tests.unit.runtime.parts import DEAD, Doing, taken, with_step
+from tests.unit.runtime.parts import DEAD, Doing, taken, with_step, work_of
 
 
 def outcome_of(record):
@@ -25,7 +24,7 @@ def test_exactly_the_poison_rows_become_dead_letters_with_few_calls(size, data):
     doing = Doing(model=ScriptedModel(poison=lambda text: int(text) in poison))
     records = taken([str(number) for number in range(size)])
 
-    run(doing.to_the_end(Work(records)))
+    run(doing.to_the_end(work_of(records)))
 
     for number, record in enumerate(records):
         topic, value = outcome_of(record)
@@ -60,7 +59,7 @@ def test_every_record_is_finished_once_and_none_gets_the_row_of_another(
     doing = Doing(with_step(ordering=ordering), model)
     records = taken(texts, ordering) if texts else []
 
-    run(doing.to_the_end(Work(records)))
+    run(doing.to_the_end(work_of(records)))
 
     for value, record in zip(texts, records, strict=True):
         topic, written = outcome_of(record)

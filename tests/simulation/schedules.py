@@ -14,6 +14,7 @@ from headrace.core.records import Header, Record, TopicPartition
 from headrace.core.retry import RetryPolicy
 from headrace.core.topology import (
     BatchPolicy,
+    Inlet,
     Input,
     Model,
     ModelStep,
@@ -25,7 +26,8 @@ from headrace.core.topology import (
 )
 from headrace.formats.json_objects import decode, encode
 from headrace.runtime.outputs import TopicFacts
-from headrace.runtime.worker import LIMITS, Format, Ports, Settings, Worker
+from headrace.runtime.stage import Actions, Format
+from headrace.runtime.worker import LIMITS, Ports, Settings, Worker
 from headrace.testing.broker import SimulatedBroker
 from headrace.testing.harness import Fleet
 from headrace.testing.hazards import STORM, Hazards
@@ -40,6 +42,8 @@ TOPICS = ("in", "out", "p.dead-letters", "p.s.retry")
 def stage_for(rng: random.Random) -> Stage:
     step = ModelStep(
         name="s",
+        inlets=(Inlet("in", "in"),),
+        sinks=(Sink("out"),),
         model=Model("m", ("grpc://x",), "m", max_in_flight=rng.choice([1, 2, 8])),
         inputs=(Input("text", "text"),),
         outputs=(OutputField("upper", "upper"),),
@@ -47,7 +51,7 @@ def stage_for(rng: random.Random) -> Stage:
         batch=BatchPolicy(rng.choice([1, 3, 8]), 0.005),
         retry=RetryPolicy(rng.choice([1, 3]), 0.1, rng.choice([0.5, 10.0])),
     )
-    return Stage("p", "", "s", step, (Source("in"),), (Sink("out"),), "f00d")
+    return Stage("p", "", "s", (step,), (Source("in"),), "in", "f00d")
 
 
 async def schedule(seed: int, make: Callable[..., Any] = Worker) -> Fleet:
@@ -77,7 +81,7 @@ async def schedule(seed: int, make: Callable[..., Any] = Worker) -> Fleet:
             limits=limits,
         )
         return make(
-            stage, Ports(source, group, sink, model), facts, Format(decode, encode), settings
+            stage, Ports(source, group, sink, Actions({"s": [model]}, {})), facts, Format(decode, encode), settings
         )
 
     count = 0
@@ -137,7 +141,7 @@ def is_finished(broker: SimulatedBroker) -> bool:
 
 
 def check(broker: SimulatedBroker, stage: Stage) -> None:
-    ordering = stage.step.ordering
+    ordering = stage.ordering
     inputs = broker.records("in")
     results, dead = broker.records("out"), broker.records("p.dead-letters")
     returned = {dict(r.headers)["headrace-id"] for r in broker.records("p.s.retry")}

@@ -11,6 +11,7 @@ from headrace.core.records import Committed, Record, TopicPartition
 from headrace.core.runs import Runs
 from headrace.core.topology import (
     BatchPolicy,
+    Inlet,
     Input,
     Model,
     ModelStep,
@@ -25,9 +26,12 @@ from headrace.formats.json_objects import decode, encode
 from headrace.kafka.handover import MOST_BYTES, Handover
 from headrace.ports import Assignment, Bounds, Fetched, GroupToken
 from headrace.runtime.assignments import Assignments
+from headrace.runtime.dispatcher import Dispatcher
+from headrace.runtime.lanes import Lanes
 from headrace.runtime.outputs import TopicFacts
 from headrace.runtime.stats import StageStats
-from headrace.runtime.worker import LIMITS, Format, Ports, Settings, Worker
+from headrace.runtime.stage import Actions, Format
+from headrace.runtime.worker import LIMITS, Ports, Settings, Worker
 from headrace.testing.broker import SimulatedBroker
 from headrace.testing.clock import run
 from headrace.testing.harness import Fleet
@@ -45,8 +49,10 @@ def stage_of(most_calls: int = 4, start: str = "earliest") -> Stage:
         inputs=(Input("text", "text"),),
         outputs=(OutputField("upper", "upper"),),
         batch=BatchPolicy(8, 0.005),
+        inlets=(Inlet("in", "in"),),
+        sinks=(Sink("out"),),
     )
-    return Stage("p", "", "s", step, (Source("in", start=start),), (Sink("out"),), "f00d")
+    return Stage("p", "", "s", (step,), (Source("in", start=start),), "in", "f00d")
 
 
 class Scene:
@@ -74,7 +80,7 @@ class Scene:
             **self.settings,
         )
         facts = TopicFacts(dict.fromkeys(TOPICS, PARTITIONS), {})
-        ports = Ports(source, group, sink, model)
+        ports = Ports(source, group, sink, Actions({"s": [model]}, {}))
         worker = Worker(self.stage, ports, facts, Format(decode, encode), settings)
         self.workers[slot] = worker
         return worker
@@ -192,16 +198,14 @@ def test_dropped_records_are_not_kept_for_a_model_that_is_down() -> None:
 
             worker = scene.workers["w0"]
             held = sum(ledger.in_flight for ledger in worker.assignments.owned)
-            assert worker.dispatcher is not None
-            assert len(worker.dispatcher._batcher) + _rows(worker) <= held + 1
+            [dispatcher] = worker.steps.dispatchers
+            assert len(dispatcher._batcher) + _rows(dispatcher) <= held + 1
 
     run(act(), limit_s=600)
 
 
-def _rows(worker: Worker) -> int:
-    dispatcher = worker.dispatcher
-    assert dispatcher is not None
-    return sum(len(work.records) for work in dispatcher._ready)
+def _rows(dispatcher: Dispatcher) -> int:
+    return sum(len(work.items) for work in dispatcher._ready)
 
 
 class HalfStable:
@@ -238,7 +242,7 @@ def test_a_partition_that_began_is_read_though_the_next_look_at_another_failed()
     async def act() -> None:
         source = Started()
         async with asyncio.TaskGroup() as tasks:
-            assignments = Assignments(HalfStable(), Ordering.KEY, "w0", StageStats())  # type: ignore[arg-type]
+            assignments = Assignments(HalfStable(), {"in": Lanes(Ordering.KEY)}, "w0", StageStats())  # type: ignore[arg-type]
             assignments.bind(source, tasks, None)  # type: ignore[arg-type]
 
             answer = await assignments.assigned(Assignment(1, GroupToken("t", 1, "m"), (P0, P1)))

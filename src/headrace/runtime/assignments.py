@@ -285,7 +285,7 @@ class Assignments:
                 continue
             mine = {each: stable[each] for each in fellows if each in stable}
             parked = [(self._parked[p], c) for p, c in mine.items() if p in self._parked]
-            if parked and not all([ledger.can_resolve(c) for ledger, c in parked]):
+            if parked and not all(ledger.can_resolve(c) for ledger, c in parked):
                 for ledger, _ in parked:
                     if not ledger.is_dropped:
                         self.drop(ledger)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.core import wire
-from headrace.core.fields import copied, projection
+from headrace.core.documents import copied
+from headrace.core.fields import overlay, projection
 from headrace.core.joining import Group, Outcome, Part, Table, combine, gathered
 from headrace.core.ledger import Ledger, meet
-from headrace.core.paths import getter, setter
+from headrace.core.paths import setter
 from headrace.core.records import Outgoing, Record, TopicPartition
 from headrace.core.topology import GatherStep, JoinMode, OnMissing, Step, Waiting
 from headrace.errors import (
@@ -336,10 +337,7 @@ class Assembly:
         self._on_missing = OnMissing.DEAD_LETTER
         if step.join is not None:
             self._on_missing = step.join.waiting.on_missing
-        self._copiers = [
-            [(getter(path, _ABSENT), setter(path)) for path in inlet.fields or ()]
-            for inlet in step.inlets
-        ]
+        self._overlays = [overlay(inlet.fields or ()) for inlet in step.inlets]
         if self._gather is not None:
             self._child = projection(self._gather.fields)
             self._kept = projection(self._gather.keep)
@@ -400,14 +398,11 @@ class Assembly:
         if join is None or join.mode is JoinMode.FIRST or len(parts) == 1:
             return parts[0].content.document
         carrier = next((part for part in parts if part.inlet == join.carrier), parts[0])
-        document = copied(carrier.content.document)
+        document = carrier.content.document
         others = [part for part in parts if part is not carrier]
         others.sort(key=lambda part: part.inlet == join.prefer)
         for part in others:
-            for get, put in self._copiers[part.inlet]:
-                value = get(part.content.document)
-                if value is not _ABSENT:
-                    put(document, value)
+            document = self._overlays[part.inlet](document, part.content.document)
         return document
 
     def _gathered(self, group: Group[Item], base: Item) -> Assembled:
@@ -426,7 +421,7 @@ class Assembly:
         error = MissingPartError(verdict.why) if verdict.is_partial else None
         documents = (child.document for child in children.values())
         kept: Any = next((each for each in documents if each is not None), {})
-        base.document = copied(self._kept(kept) if self._kept else {})
+        base.document = copied(self._kept(kept))
         if verdict.outcome is Outcome.RESULT:
             entries = [
                 self._entry(children.get(index))
@@ -450,7 +445,7 @@ class Assembly:
 
     def _entry(self, child: Item | None) -> Any:
         if child is not None and child.outcome is Outcome.RESULT:
-            return child.document if self._child is None else self._child(child.document)
+            return self._child(child.document)
         if child is not None and child.outcome is Outcome.TOMBSTONE:
             return None
         reason = child.reason if child is not None else None
@@ -465,9 +460,6 @@ def trail_of(trails: Sequence[bytes]) -> bytes:
     if len(distinct) < 2:
         return distinct[0] if distinct else b""
     return b", ".join(dict.fromkeys(m for trail in distinct for m in trail.split(b", ")))
-
-
-_ABSENT: Any = object()
 
 
 def _wait(item: Item, size: int, count: int) -> None:

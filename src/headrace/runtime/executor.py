@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from headrace.core.fields import copied, projection
+from headrace.core.documents import copied
+from headrace.core.fields import projection
 from headrace.core.paths import REQUIRED, getter, getter_column, setter
 from headrace.core.retry import (
     Bisect,
@@ -342,9 +343,7 @@ class FunctionExecutor(Desk):
         if not items:
             return Outcome()
         restrict = self._restrict
-        seen = [
-            copied(item.document if restrict is None else restrict(item.document)) for item in items
-        ]
+        seen = [copied(restrict(item.document)) for item in items]
         self._stats.requests += 1
         self._stats.rows += len(items)
         answers = await self._function.call(seen)

@@ -9,7 +9,7 @@ from headrace.core.fields import projection
 from headrace.core.joining import Outcome
 from headrace.core.paths import getter
 from headrace.core.records import Header, Outgoing, Record
-from headrace.core.topology import ModelStep, Outlet, Sink, Stage, Step
+from headrace.core.topology import ModelStep, Outlet, Sink, SplitStep, Stage, Step
 from headrace.errors import DocumentError, InferenceError, OversizeError, RecordError
 from headrace.runtime.items import Item, Reason, scope_headers
 
@@ -91,6 +91,9 @@ class Outputs:
         self._retry_topic = stage.retry_topics[step.name]
         self._dead_letter_topic = stage.dead_letter_topic
         self._root_partitions = facts.partitions.get(stage.root or stage.sources[0].topic, 0)
+        # Children are spread where they leave the stage; in memory they stay with their parent.
+        is_spread = isinstance(step, SplitStep) and step.is_spread
+        self.spread = (self._root_partitions if is_spread else 0, step.level)
         self._sinks = [_SinkWriter(self, sink, facts, encode) for sink in step.sinks]
         self._outlets = [_OutletWriter(self, outlet, facts, encode) for outlet in step.outlets]
         self._writers: list[_SinkWriter | _OutletWriter] = [*self._sinks, *self._outlets]
@@ -283,7 +286,7 @@ class _SinkWriter:
     def write(self, items: Sequence[Item]) -> "list[Outgoing | RecordError]":
         encode, project, topic = self._encode, self._project, self._topic
         documents = [item.document for item in items]
-        values = [encode(each) for each in (map(project, documents) if project else documents)]
+        values = [encode(project(document)) for document in documents]
         headers = self._outputs.sink_headers(items)
         rows: list[Outgoing | RecordError]
         if self._key_of is not None:
@@ -333,11 +336,12 @@ class _OutletWriter:
         self._encode = encode
         self._project = projection(outlet.fields)
         self._keep = projection(outlet.kept) if outlet.kept else None
+        self._spread, self._level = outputs.spread
 
     def write(self, items: Sequence[Item]) -> "list[Outgoing | RecordError]":
         encode, project, topic = self._encode, self._project, self._outlet.topic
         documents = [item.document for item in items]
-        values = [encode(each) for each in (map(project, documents) if project else documents)]
+        values = [encode(project(document)) for document in documents]
         headers = self._outputs.derived_headers(items)
         place_of = self._place
         rows: list[Outgoing | RecordError] = [
@@ -366,8 +370,10 @@ class _OutletWriter:
 
     def _place(self, item: Item) -> int:
         level = self._outlet.home_level
-        if level and len(item.scope) >= level:
-            return item.scope[level - 1].home
+        if level:
+            return item.scope[level - 1].home if len(item.scope) >= level else item.place
+        if self._spread and len(item.scope) > self._level:
+            return (item.place + item.index) % self._spread
         return item.place
 
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from headrace.core.batching import Batcher
 from headrace.core.concurrency import AdaptiveLimit
-from headrace.core.fields import copied, projection
+from headrace.core.documents import copied
+from headrace.core.fields import Projection, projection
 from headrace.core.joining import Outcome
 from headrace.core.ledger import finish, leader_of
 from headrace.core.paths import getter, setter
@@ -176,7 +177,6 @@ class StageRun:
 
     def _made(self, step: Step, facts: TopicFacts, fmt: Format) -> "Place":
         outputs = Outputs(self._stage, step, facts, fmt.encode, self._around.now_ms)
-        partitions = facts.partitions.get(self._stage.root or self._stage.sources[0].topic, 1)
         counts = StepStats()
         if isinstance(step, ModelStep):
             models = self._actions.models[step.name]
@@ -185,7 +185,7 @@ class StageRun:
             function = self._actions.functions[step.name]
             return FunctionPlace(step, outputs, fmt, self._around, counts, function)
         if isinstance(step, SplitStep):
-            return SplitPlace(step, outputs, fmt, self._around, counts, partitions)
+            return SplitPlace(step, outputs, fmt, self._around, counts)
         return Place(step, outputs, fmt, self._around, counts)
 
 
@@ -209,7 +209,7 @@ class Place:
         self._routes = [
             (label, None if text == ELSE else fmt.condition(text)) for label, text in step.routes
         ]
-        self._links: list[tuple[Link, Place, Callable[[Any], Any] | None]] = []
+        self._links: list[tuple[Link, Place, Projection]] = []
         if step.join is not None or isinstance(step, GatherStep):
             loop = asyncio.get_running_loop()
             tools = Tools(
@@ -340,6 +340,7 @@ class Place:
     def gave_up(self, item: Item, cause: Cause) -> None:
         """Dead-letter a document, or halt its lane where the step is strict."""
         if self.step.strict:
+            self.counts.halted += 1
             log.error(
                 "%r failed and its lane stops (strict): %s",
                 item.record,
@@ -377,7 +378,7 @@ class Place:
                 is_taken = labels is None or not link.label or labels[at] == link.label
                 if not (is_taken or link.tells):
                     continue
-                document = item.document if project is None else project(item.document)
+                document = project(item.document)
                 copy = item.copy(document if is_only else copied(document))
                 if not is_taken:
                     copy.outcome = Outcome.DROPPED
@@ -533,13 +534,11 @@ class SplitPlace(Place):
         fmt: Format,
         around: Surroundings,
         counts: StepStats,
-        partitions: int,
     ) -> None:
         super().__init__(step, outputs, fmt, around, counts)
         self._split_step = step
-        self._partitions = partitions
         self._elements = getter(step.each)
-        self._keep = projection(step.keep) or copied
+        self._keep = projection(step.keep)
         self._put = setter(step.as_)
 
     def _act(self, items: Sequence[Item]) -> None:
@@ -575,8 +574,6 @@ class SplitPlace(Place):
             child = item.copy(copied(kept))
             child.id = b"%b/%d" % (item.id, index)
             child.scope = scope
-            if step.is_spread:
-                child.place = (item.place + index) % self._partitions
             self._put(child.document, element)
             children.append(child)
         rows = self._outputs.results(children)

@@ -83,9 +83,11 @@ class StepStats:
         dropped: Documents that ended here: by its gate, by no route, by its function.
         unmatched: Those of them that no route took.
         failed: Documents that it dead-lettered.
+        halted: Documents that stopped their lane, because the step is strict.
     """
 
     results: int = 0
     dropped: int = 0
     unmatched: int = 0
     failed: int = 0
+    halted: int = 0

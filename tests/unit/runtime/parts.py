@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import replace
 
 from headrace.core import offset_map
+from headrace.core.joining import Outcome
 from headrace.core.ledger import Ledger, finish
 from headrace.core.records import Committed, Record, TopicPartition
 from headrace.core.retry import RetryPolicy
@@ -89,7 +90,12 @@ def released(ledger, count, size=2):
 
 def work_of(records, **said):
     """Return work for a model on records that a ledger took."""
-    return Work(from_source(records, None) if records else [], **said)
+    return Work(items_of(records), **said)
+
+
+def items_of(records):
+    """Return documents of records that ledgers took."""
+    return [item for record in records for item in from_source([record], None)]
 
 
 class Doing:
@@ -114,6 +120,9 @@ class Doing:
         todo, calls = deque([work]), 0
         while todo:
             work = todo.popleft()
+            others = [item for item in work.items if item.outcome is not Outcome.RESULT]
+            self.place.enter(others)
+            work.items = [item for item in work.items if item.outcome is Outcome.RESULT]
             outcome = await self.executor.run(work)
             todo.extend(work for _, work in outcome.follow)
             calls += 1

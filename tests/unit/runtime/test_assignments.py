@@ -10,6 +10,7 @@ from headrace.core.topology import Ordering
 from headrace.errors import BrokerUnavailableError, ConfigError, MetadataError
 from headrace.ports import Bounds
 from headrace.runtime.assignments import Assignments
+from headrace.runtime.lanes import Lanes
 from headrace.runtime.stats import StageStats
 from tests.unit.runtime.parts import (
     P0,
@@ -31,7 +32,7 @@ class Member:
         self.source = Reader()
         self.last_commits = 0
         self.last_commit_s = 0.0
-        self.assignments = Assignments(kafka, Ordering.KEY, "w0", self.stats, **settings)
+        self.assignments = Assignments(kafka, {"in": Lanes(Ordering.KEY)}, "w0", self.stats, **settings)
 
     async def last_commit(self):
         await asyncio.sleep(self.last_commit_s)

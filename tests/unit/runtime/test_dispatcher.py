@@ -16,9 +16,8 @@ from headrace.errors import (
     RowCountError,
 )
 from headrace.runtime.dispatcher import Dispatcher
-from headrace.runtime.executor import Work
 from headrace.testing import ScriptedModel
-from tests.unit.runtime.parts import DEAD, Doing, taken, with_step
+from tests.unit.runtime.parts import DEAD, Doing, items_of, taken, with_step, work_of
 
 
 class Watched(ScriptedModel):
@@ -56,6 +55,9 @@ class Dispatching:
             self.doing.executor, self.batcher, self.limit, tasks, self.stats, self.on_progress
         )
 
+    def offer(self, records):
+        self.dispatcher.offer(items_of(records))
+
     def on_progress(self):
         self.progress += 1
         self.on_progress_do()
@@ -79,7 +81,7 @@ def finished(records):
 
 async def test_an_idle_model_gets_what_is_there_at_once():
     async with dispatching() as it:
-        it.dispatcher.offer(taken(["a", "b", "c"]))
+        it.offer(taken(["a", "b", "c"]))
         await asyncio.sleep(0)
 
         assert it.model.begun == [(0.0, 3)]
@@ -88,7 +90,7 @@ async def test_an_idle_model_gets_what_is_there_at_once():
 async def test_while_all_slots_are_busy_records_gather_to_full_batches():
     async with dispatching(Watched(latency_s=(1.0, 1.0)), slots=1) as it:
         for _ in range(12):
-            it.dispatcher.offer(taken(["x"]))
+            it.offer(taken(["x"]))
 
         await asyncio.sleep(5.0)
 
@@ -99,9 +101,9 @@ async def test_while_all_slots_are_busy_records_gather_to_full_batches():
 async def test_with_a_slot_free_a_record_waits_no_longer_than_max_wait():
     model = Watched(latency_s=(1.0, 1.0))
     async with dispatching(model, slots=2, batch=(8, 0.25)) as it:
-        it.dispatcher.offer(taken(["first"]))
+        it.offer(taken(["first"]))
         await asyncio.sleep(0.1)
-        it.dispatcher.offer(taken(["second"]))
+        it.offer(taken(["second"]))
 
         await asyncio.sleep(0.5)
 
@@ -110,7 +112,7 @@ async def test_with_a_slot_free_a_record_waits_no_longer_than_max_wait():
 
 async def test_every_call_is_progress():
     async with dispatching(batch=(2, 0.005)) as it:
-        it.dispatcher.offer(taken(["a", "b", "c"]))
+        it.offer(taken(["a", "b", "c"]))
         await asyncio.sleep(1.0)
 
         assert it.progress == 2
@@ -119,7 +121,7 @@ async def test_every_call_is_progress():
 
 async def test_no_more_calls_are_under_way_than_there_are_slots():
     async with dispatching(Watched(latency_s=(0.5, 0.5)), slots=3, batch=(1, 0.0)) as it:
-        it.dispatcher.offer(taken(["x"] * 20))
+        it.offer(taken(["x"] * 20))
         await asyncio.sleep(0.1)
 
         assert it.dispatcher.slots == it.dispatcher.busy == it.model.most_in_flight == 3
@@ -128,9 +130,9 @@ async def test_no_more_calls_are_under_way_than_there_are_slots():
 async def test_records_of_a_dropped_ledger_are_not_sent():
     async with dispatching(Watched(latency_s=(1.0, 1.0)), slots=1) as it:
         lost, kept = taken(["lost"] * 3), taken(["kept"])
-        it.dispatcher.offer(taken(["first"]))
-        it.dispatcher.offer(lost)
-        it.dispatcher.offer(kept)
+        it.offer(taken(["first"]))
+        it.offer(lost)
+        it.offer(kept)
 
         lost[0].ledger.drop()
         await asyncio.sleep(5.0)
@@ -142,9 +144,9 @@ async def test_a_model_that_needs_single_records_gets_them():
     model = Watched()
     model.fail_next(RowCountError("2 rows of 3"))
     async with dispatching(model) as it:
-        it.dispatcher.offer(taken(["a", "b", "c"]))
+        it.offer(taken(["a", "b", "c"]))
         await asyncio.sleep(1.0)
-        it.dispatcher.offer(taken(["d", "e"]))
+        it.offer(taken(["d", "e"]))
         await asyncio.sleep(1.0)
 
         assert model.rows == [3, 1, 1, 1, 1, 1]
@@ -157,7 +159,7 @@ async def test_a_paused_step_probes_with_one_record_at_growing_intervals_up_to_h
     model = Watched()
     model.be_unavailable(0.0, 3.0)
     async with dispatching(model) as it:
-        it.dispatcher.offer(taken(["x"] * 10))
+        it.offer(taken(["x"] * 10))
 
         await asyncio.sleep(2.9)
 
@@ -172,7 +174,7 @@ async def test_a_pause_uses_no_attempts_and_gives_nothing_up(error):
     model.fail_next(*[error("not now")] * 20)
     async with dispatching(model, retry=RetryPolicy(1, 1.0, 1.0)) as it:
         records = taken(["a", "b"])
-        it.dispatcher.offer(records)
+        it.offer(records)
 
         await asyncio.sleep(20.0)
 
@@ -184,7 +186,7 @@ async def test_the_reason_of_a_pause_can_be_read_while_it_lasts():
     model = Watched()
     model.fail_next(InferenceUnavailableError("gone"), AccessRefusedError("no such model"))
     async with dispatching(model) as it:
-        it.dispatcher.offer(taken(["a"]))
+        it.offer(taken(["a"]))
         await asyncio.sleep(0.05)
         assert (str(it.dispatcher.pause.reason), it.dispatcher.pause.since) == ("gone", 0.0)
 
@@ -200,9 +202,9 @@ async def test_a_paused_step_resumes_with_everything():
     model.be_unavailable(0.0, 2.0)
     async with dispatching(model, slots=2) as it:
         early, late = taken(["early"] * 20), taken(["late"] * 5)
-        it.dispatcher.offer(early)
+        it.offer(early)
         await asyncio.sleep(1.0)
-        it.dispatcher.offer(late)
+        it.offer(late)
 
         await asyncio.sleep(1.6)
 
@@ -215,7 +217,7 @@ async def test_a_probe_that_finds_a_bad_record_ends_the_pause_too():
     model.be_unavailable(0.0, 0.05)
     async with dispatching(model) as it:
         records = taken(["bad", "good"])
-        it.dispatcher.offer(records)
+        it.offer(records)
 
         await asyncio.sleep(1.0)
 
@@ -228,7 +230,7 @@ async def test_what_was_under_way_when_the_pause_began_uses_no_attempt_either():
     model.fail_next(*[InferenceUnavailableError("gone")] * 3)
     async with dispatching(model, slots=3, batch=(1, 0.0), retry=RetryPolicy(1, 1.0, 1.0)) as it:
         records = taken(["a", "b", "c"])
-        it.dispatcher.offer(records)
+        it.offer(records)
         await asyncio.sleep(0.6)
         assert it.dispatcher.pause.since == 0.5
 
@@ -243,9 +245,9 @@ async def test_a_retry_waits_out_a_pause():
     model.be_unavailable(0.5, 4.0)
     async with dispatching(model) as it:
         record = taken(["retried"])
-        it.dispatcher.offer(record)
+        it.offer(record)
         await asyncio.sleep(0.6)
-        it.dispatcher.offer(taken(["finds the model gone"]))
+        it.offer(taken(["finds the model gone"]))
 
         await asyncio.sleep(5.0)
 
@@ -262,7 +264,7 @@ async def test_refusals_and_timeouts_halve_the_slots(error):
     model = Watched()
     model.fail_next(error)
     async with dispatching(model) as it:
-        it.dispatcher.offer(taken(["a"]))
+        it.offer(taken(["a"]))
         await asyncio.sleep(0.05)
 
         assert it.dispatcher.slots == 2
@@ -273,7 +275,7 @@ async def test_other_failures_leave_the_slots_alone(error):
     model = Watched()
     model.fail_next(error)
     async with dispatching(model) as it:
-        it.dispatcher.offer(taken(["a"]))
+        it.offer(taken(["a"]))
         await asyncio.sleep(0.05)
 
         assert it.dispatcher.slots == 4
@@ -283,7 +285,7 @@ async def test_only_answers_count_as_latency():
     model = Watched(latency_s=(0.3, 0.3))
     model.fail_next(InferenceTimeoutError("late"))
     async with dispatching(model) as it:
-        it.dispatcher.offer(taken(["a"]))
+        it.offer(taken(["a"]))
         await asyncio.sleep(5.0)
 
         assert sum(it.stats.model_latency.counts) == 1
@@ -298,9 +300,9 @@ async def test_a_retry_waits_its_delay_without_holding_a_slot():
     model.fail_next(InferenceFailedError("500"))
     async with dispatching(model, slots=1) as it:
         failing, other = taken(["failing"]), taken(["other"])
-        it.dispatcher.offer(failing)
+        it.offer(failing)
         await asyncio.sleep(0.01)
-        it.dispatcher.offer(other)
+        it.offer(other)
         await asyncio.sleep(0.4)
 
         assert finished(failing + other) == [None, "out"]
@@ -313,8 +315,8 @@ async def test_a_retry_waits_its_delay_without_holding_a_slot():
 async def test_work_that_may_not_start_yet_starts_when_it_may():
     async with dispatching() as it:
         records = taken(["later", "sooner"])
-        it.dispatcher.delay(Work(records[:1]), 2.0)
-        it.dispatcher.delay(Work(records[1:]), 0.5)
+        it.dispatcher.delay(work_of(records[:1]), 2.0)
+        it.dispatcher.delay(work_of(records[1:]), 0.5)
 
         await asyncio.sleep(5.0)
 
@@ -324,8 +326,8 @@ async def test_work_that_may_not_start_yet_starts_when_it_may():
 
 async def test_a_delay_that_ends_while_all_slots_are_busy_is_made_up_for():
     async with dispatching(Watched(latency_s=(3.0, 3.0)), slots=1) as it:
-        it.dispatcher.offer(taken(["long"]))
-        it.dispatcher.delay(Work(taken(["delayed"])), 1.0)
+        it.offer(taken(["long"]))
+        it.dispatcher.delay(work_of(taken(["delayed"])), 1.0)
 
         await asyncio.sleep(10.0)
 
@@ -338,8 +340,8 @@ async def test_a_delay_that_ends_while_all_slots_are_busy_is_made_up_for():
 async def test_a_drain_starts_nothing_and_waits_for_calls_under_way():
     async with dispatching(Watched(latency_s=(1.0, 1.0)), slots=1) as it:
         under_way, waiting = taken(["under way"]), taken(["waiting"])
-        it.dispatcher.offer(under_way)
-        it.dispatcher.offer(waiting)
+        it.offer(under_way)
+        it.offer(waiting)
         await asyncio.sleep(0.2)
 
         await it.dispatcher.drain()
@@ -359,11 +361,11 @@ async def test_a_drain_with_nothing_under_way_ends_at_once():
 
 async def test_timers_after_shutdown_start_nothing():
     async with dispatching(batch=(8, 1.0)) as it:
-        it.dispatcher.delay(Work(taken(["delayed"])), 1.0)
+        it.dispatcher.delay(work_of(taken(["delayed"])), 1.0)
         it.dispatcher.stop()
 
-        it.dispatcher.offer(taken(["offered"]))
-        it.dispatcher.delay(Work(taken(["delayed again"])), 0.0)
+        it.offer(taken(["offered"]))
+        it.dispatcher.delay(work_of(taken(["delayed again"])), 0.0)
         await asyncio.sleep(5.0)
 
         assert it.model.begun == []
@@ -372,7 +374,7 @@ async def test_timers_after_shutdown_start_nothing():
 async def test_calls_that_are_cut_finish_nothing():
     async with dispatching(Watched(latency_s=(5.0, 5.0))) as it:
         records = taken(["a"])
-        it.dispatcher.offer(records)
+        it.offer(records)
         await asyncio.sleep(1.0)
 
         it.dispatcher.cancel()
@@ -388,8 +390,8 @@ async def test_when_the_worker_goes_down_no_timer_starts_a_call():
     async def go_down():
         async with dispatching(model) as it:
             it.on_progress_do = lambda: 1 / 0
-            it.dispatcher.delay(Work(taken(["later"])), 0.5)
-            it.dispatcher.offer(taken(["first"]))
+            it.dispatcher.delay(work_of(taken(["later"])), 0.5)
+            it.offer(taken(["first"]))
             await asyncio.sleep(10.0)
 
     with pytest.raises(ExceptionGroup) as caught:

@@ -15,7 +15,6 @@ from headrace.errors import (
     RowCountError,
 )
 from headrace.ports import Prediction
-from headrace.runtime.executor import Work
 from headrace.runtime.outputs import TopicFacts
 from headrace.testing import ScriptedModel
 from tests.unit.runtime.parts import (
@@ -27,6 +26,7 @@ from tests.unit.runtime.parts import (
     records_of,
     taken,
     with_step,
+    work_of,
 )
 
 
@@ -66,7 +66,7 @@ async def test_an_answer_is_written_into_the_document():
     doing = Doing()
     [record] = taken(["hello"])
 
-    outcome = await doing.executor.run(Work([record]))
+    outcome = await doing.executor.run(work_of([record]))
 
     assert json.loads(record.output[0][1]) == {"text": "hello", "shouted": "HELLO"}
     assert outcome.answered
@@ -82,7 +82,7 @@ async def test_several_tensors_and_paths_are_read_and_written():
     doing = Doing(step, model)
     [record] = taken([b'{"page": {"text": "so", "words": ["be", "it"]}}'])
 
-    await doing.executor.run(Work([record]))
+    await doing.executor.run(work_of([record]))
 
     document = json.loads(record.output[0][1])
     assert (document["left"], document["right"]) == ({"inner": "sobe"}, 2)
@@ -92,7 +92,7 @@ async def test_a_default_fills_what_a_document_lacks():
     doing = Doing(with_step(inputs=(Input("text", "text", default="none", has_default=True),)))
     [record] = taken([b"{}"])
 
-    await doing.executor.run(Work([record]))
+    await doing.executor.run(work_of([record]))
 
     assert json.loads(record.output[0][1])["shouted"] == "NONE"
 
@@ -100,7 +100,7 @@ async def test_a_default_fills_what_a_document_lacks():
 async def test_work_of_nothing_calls_nobody():
     doing = Doing()
 
-    outcome = await doing.executor.run(Work([]))
+    outcome = await doing.executor.run(work_of([]))
 
     assert (outcome.follow, doing.model.calls) == ([], [])
 
@@ -113,7 +113,7 @@ async def test_a_value_that_is_no_document_is_dead_lettered_alone(value):
     doing = Doing()
     records = taken(["fine", value, "fine too"])
 
-    await doing.to_the_end(Work(records))
+    await doing.to_the_end(work_of(records))
 
     assert went_to(records) == ["out", DEAD, "out"]
     assert cause_of(records[1])[::2] == ("DecodeError", "0")
@@ -129,7 +129,7 @@ async def test_a_tombstone_goes_where_the_step_says_without_a_call(tombstones, t
     doing = Doing(with_step(tombstones=tombstones))
     records = taken([None], keys=[b"k"])
 
-    await doing.to_the_end(Work(records))
+    await doing.to_the_end(work_of(records))
 
     assert went_to(records) == [topic]
     assert doing.model.calls == []
@@ -140,7 +140,7 @@ async def test_a_forwarded_tombstone_is_a_null_with_the_records_key():
     doing = Doing()
     [record] = taken([None], keys=[b"k"])
 
-    await doing.to_the_end(Work([record]))
+    await doing.to_the_end(work_of([record]))
 
     assert record.output[0][1:3] == (None, b"k")
 
@@ -149,7 +149,7 @@ async def test_a_document_without_the_input_is_dead_lettered_alone():
     doing = Doing()
     records = taken(["fine", b'{"other": 1}', "fine too"])
 
-    await doing.to_the_end(Work(records))
+    await doing.to_the_end(work_of(records))
 
     assert went_to(records) == ["out", DEAD, "out"]
     assert cause_of(records[1])[:2] == ("DocumentError", "missing field 'text'")
@@ -160,7 +160,7 @@ async def test_a_batch_of_nothing_but_bad_documents_calls_nobody():
     doing = Doing()
     records = taken([b"{}", b"{}", b"not json"])
 
-    await doing.to_the_end(Work(records))
+    await doing.to_the_end(work_of(records))
 
     assert went_to(records) == [DEAD] * 3
     assert doing.model.calls == []
@@ -171,7 +171,7 @@ async def test_rows_that_cannot_become_tensors_are_given_up_and_the_rest_is_sent
     doing.model.fail_next(InvalidRowsError({1: "a list, not a string", 2: "too long"}))
     records = taken(["a", "b", "c", "d"])
 
-    calls = await doing.to_the_end(Work(records))
+    calls = await doing.to_the_end(work_of(records))
 
     assert went_to(records) == ["out", DEAD, DEAD, "out"]
     assert cause_of(records[2])[:2] == ("DocumentError", "too long")
@@ -185,7 +185,7 @@ async def test_the_same_batch_is_repeated_after_growing_delays():
     doing = Doing(with_step(retry=RetryPolicy(4, 1.0, 3.0)))
     doing.model.fail_next(*[InferenceFailedError("500")] * 3)
     records = taken(["a", "b"])
-    work, delays = Work(records), []
+    work, delays = work_of(records), []
 
     while True:
         outcome = await doing.executor.run(work)
@@ -204,7 +204,7 @@ async def test_after_the_last_attempt_a_record_is_given_up_with_their_number():
     doing.model.fail_next(*[InferenceTimeoutError("30 s")] * 3)
     [record] = taken(["a"])
 
-    calls = await doing.to_the_end(Work([record]))
+    calls = await doing.to_the_end(work_of([record]))
 
     assert calls == 3
     assert cause_of(record) == ("InferenceTimeoutError", "30 s", "3")
@@ -216,7 +216,7 @@ async def test_the_times_of_the_first_and_the_last_failure_are_kept():
     doing.model.fail_next(*[InferenceFailedError("500")] * 2)
     [record] = taken(["a"])
 
-    [(_, again)] = (await doing.executor.run(Work([record]))).follow
+    [(_, again)] = (await doing.executor.run(work_of([record]))).follow
     doing.now_ms += 1_500
     await doing.executor.run(again)
 
@@ -236,7 +236,7 @@ async def test_a_batch_that_fails_to_the_end_is_halved_and_its_mates_are_saved()
     doing = Doing(with_step(retry=RetryPolicy(2, 1.0, 3.0)), CrashedBy())
     records = taken(["a", "b", "crash", "d"])
 
-    await doing.to_the_end(Work(records))
+    await doing.to_the_end(work_of(records))
 
     assert went_to(records) == ["out", "out", DEAD, "out"]
     assert cause_of(records[2])[2] == "2"
@@ -248,7 +248,7 @@ async def test_a_long_delay_without_order_goes_through_the_retry_topic():
     doing.model.fail_next(InferenceFailedError("500"))
     records = taken(["a", "b"])
 
-    outcome = await doing.executor.run(Work(records))
+    outcome = await doing.executor.run(work_of(records))
 
     assert went_to(records) == [RETRY, RETRY]
     assert outcome.follow == []
@@ -262,7 +262,7 @@ async def test_a_long_delay_with_order_waits_in_place():
     doing.model.fail_next(InferenceFailedError("500"))
     records = taken(["a"])
 
-    [(delay_s, _)] = (await doing.executor.run(Work(records))).follow
+    [(delay_s, _)] = (await doing.executor.run(work_of(records))).follow
 
     assert went_to(records) == [None]
     assert delay_s >= 10.0
@@ -272,7 +272,7 @@ async def test_a_long_delay_with_order_waits_in_place():
 async def test_no_fault_of_a_record_pauses_the_step_and_uses_no_attempt(error):
     doing = Doing()
     doing.model.fail_next(error)
-    work = Work(taken(["a", "b"]))
+    work = work_of(taken(["a", "b"]))
 
     outcome = await doing.executor.run(work)
 
@@ -287,7 +287,7 @@ async def test_only_a_timeout_says_so():
     for error in (InferenceTimeoutError("30 s"), InferenceFailedError("500")):
         doing = Doing()
         doing.model.fail_next(error)
-        outcomes.append(await doing.executor.run(Work(taken(["a"]))))
+        outcomes.append(await doing.executor.run(work_of(taken(["a"]))))
 
     assert [outcome.timed_out for outcome in outcomes] == [True, False]
 
@@ -300,7 +300,7 @@ async def test_after_a_wrong_number_of_rows_each_record_is_asked_for_alone(caplo
     doing.model.fail_next(RowCountError("1 row of 3"))
     records = taken(["a", "b", "c"])
 
-    await doing.to_the_end(Work(records))
+    await doing.to_the_end(work_of(records))
 
     assert went_to(records) == ["out"] * 3
     assert [json.loads(r.output[0][1])["shouted"] for r in records] == ["A", "B", "C"]
@@ -314,7 +314,7 @@ async def test_singles_that_fail_too_do_not_stop_batching():
     doing.model.fail_next(*[RowCountError("0 rows")] * 3)
     records = taken(["a", "b"])
 
-    await doing.to_the_end(Work(records))
+    await doing.to_the_end(work_of(records))
 
     assert went_to(records) == [DEAD, DEAD]
     assert not doing.executor.refuses_batches
@@ -325,7 +325,7 @@ async def test_a_row_that_cannot_be_used_is_given_up_and_the_others_are_written(
     doing = Doing(model=Answering(prediction))
     records = taken(["a", "b", "c"])
 
-    await doing.to_the_end(Work(records))
+    await doing.to_the_end(work_of(records))
 
     assert went_to(records) == ["out", DEAD, "out"]
     assert cause_of(records[1])[:2] == ("BrokenAnswerError", "NaN in tensor 'upper'")
@@ -338,7 +338,7 @@ async def test_a_broken_answer_is_the_batchs_fault_and_is_searched():
     doing.model.fail_next(BrokenAnswerError("no tensor"), BrokenAnswerError("no tensor"))
     records = taken(["a", "b"])
 
-    await doing.to_the_end(Work(records))
+    await doing.to_the_end(work_of(records))
 
     assert went_to(records) == [DEAD, "out"]
 
@@ -348,7 +348,7 @@ async def test_an_answer_of_another_shape_than_promised_loses_nothing(columns):
     doing = Doing(model=Answering(Prediction(columns)))
     records = taken(["a", "b"])
 
-    await doing.to_the_end(Work(records))
+    await doing.to_the_end(work_of(records))
 
     assert None not in went_to(records)
 
@@ -358,7 +358,7 @@ async def test_a_result_that_is_too_large_is_dead_lettered_alone():
     doing = Doing(facts=facts)
     records = taken(["a", "x" * 1_000, "b"])
 
-    await doing.to_the_end(Work(records))
+    await doing.to_the_end(work_of(records))
 
     assert went_to(records) == ["out", DEAD, "out"]
     name, message, attempts = cause_of(records[1])
@@ -371,7 +371,7 @@ async def test_a_place_that_cannot_be_written_is_the_records_fault():
     doing = Doing(with_step(outputs=(OutputField("text.inner", "upper"),)))
     records = taken(["a"])
 
-    await doing.to_the_end(Work(records))
+    await doing.to_the_end(work_of(records))
 
     assert cause_of(records[0])[0] == "DocumentError"
 
@@ -385,7 +385,7 @@ async def test_an_unexpected_exception_is_the_batchs_fault_and_not_the_workers_d
     doing.model.fail_next(*[error] * 3)
     records = taken(["a", "b"])
 
-    await doing.to_the_end(Work(records))
+    await doing.to_the_end(work_of(records))
 
     assert went_to(records) == [DEAD, DEAD]
     assert type(error).__name__ in cause_of(records[0])[1]
@@ -395,7 +395,7 @@ async def test_an_unexpected_exception_is_the_batchs_fault_and_not_the_workers_d
 async def test_a_cancelled_call_finishes_nothing():
     doing = Doing(model=ScriptedModel(latency_s=(5.0, 5.0)))
     records = taken(["a"])
-    running = asyncio.create_task(doing.executor.run(Work(records)))
+    running = asyncio.create_task(doing.executor.run(work_of(records)))
     await asyncio.sleep(1.0)
 
     running.cancel()
@@ -415,18 +415,18 @@ async def test_a_strict_step_halts_the_lane_and_never_finishes_the_record(value)
     doing = Doing(STRICT, ScriptedModel(poison=lambda text: text == "poison"))
     records = taken([value, "after it"], Ordering.KEY, [b"k", b"k"])
 
-    await doing.to_the_end(Work(records))
+    await doing.to_the_end(work_of(records))
 
     assert went_to(records) == [None, "out"]
     assert list(records[0].ledger.released) == []
-    assert (doing.executor.halted, doing.stats.dead_lettered) == (1, 0)
+    assert (doing.place.counts.halted, doing.stats.dead_lettered) == (1, 0)
 
 
 async def test_other_lanes_of_a_strict_step_go_on(caplog):
     doing = Doing(STRICT, ScriptedModel(poison=lambda text: text == "poison"))
     records = taken(["poison", "fine"], Ordering.KEY, [b"a", b"b"])
 
-    await doing.to_the_end(Work(records))
+    await doing.to_the_end(work_of(records))
 
     assert list(records[0].ledger.released) == [records[1]]
     assert "its lane stops (strict)" in caplog.text
@@ -436,10 +436,10 @@ async def test_a_strict_step_halts_at_rows_that_cannot_be_used():
     doing = Doing(STRICT, Answering(Prediction([[None, "B"]], "", {0: "NaN"})))
     records = taken(["a", "b"])
 
-    await doing.to_the_end(Work(records))
+    await doing.to_the_end(work_of(records))
 
     assert went_to(records) == [None, "out"]
-    assert doing.executor.halted == 1
+    assert doing.place.counts.halted == 1
 
 
 async def test_a_strict_step_halts_at_a_result_that_is_too_large():
@@ -447,7 +447,7 @@ async def test_a_strict_step_halts_at_a_result_that_is_too_large():
     doing = Doing(STRICT, facts=facts)
     records = taken(["x" * 2_000, "b"])
 
-    await doing.to_the_end(Work(records))
+    await doing.to_the_end(work_of(records))
 
     assert went_to(records) == [None, "out"]
     assert doing.stats.written == 1
@@ -456,7 +456,7 @@ async def test_a_strict_step_halts_at_a_result_that_is_too_large():
 async def test_results_of_a_dropped_ledger_are_ignored():
     doing = Doing(model=ScriptedModel(latency_s=(1.0, 1.0)))
     records = taken(["a", "b"])
-    running = asyncio.create_task(doing.executor.run(Work(records)))
+    running = asyncio.create_task(doing.executor.run(work_of(records)))
     await asyncio.sleep(0.5)
 
     records[0].ledger.drop()
@@ -469,16 +469,16 @@ async def test_records_of_several_partitions_may_share_a_batch():
     doing = Doing()
     one, other = taken(["a"]), taken(["b"])
 
-    await doing.executor.run(Work([*one, *other]))
+    await doing.executor.run(work_of([*one, *other]))
 
     assert list(one[0].ledger.released) == one
     assert list(other[0].ledger.released) == other
 
 
 def test_a_part_of_work_keeps_its_documents_and_a_single_record_begins_anew():
-    work = Work(records_of(["a", "b", "c"]), ["A", "B", "C"], attempt=3, first_ms=5)
+    work = work_of(taken(["a", "b", "c"]), attempt=3, first_ms=5)
 
     pair, single = work.part(0, 2), work.part(2, 3)
 
-    assert (pair.documents, pair.attempt, pair.first_ms) == (["A", "B"], 3, 5)
-    assert (single.documents, single.attempt, single.first_ms) == (["C"], 1, 5)
+    assert (pair.items, pair.attempt, pair.first_ms) == (work.items[:2], 3, 5)
+    assert (single.items, single.attempt, single.first_ms) == (work.items[2:], 1, 5)

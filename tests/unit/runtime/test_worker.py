@@ -10,7 +10,8 @@ from headrace.core.retry import RetryPolicy
 from headrace.core.topology import Ordering
 from headrace.errors import FencedError, InferenceFailedError, MetadataError
 from headrace.formats.json_objects import decode, encode
-from headrace.runtime.worker import Format, Ports, Settings, Worker
+from headrace.runtime.stage import Actions, Format
+from headrace.runtime.worker import Ports, Settings, Worker
 from headrace.testing import (
     Hazards,
     ScriptedModel,
@@ -53,7 +54,7 @@ class Running:
                 source,
                 SimulatedGroup(self.broker, self.process, GROUP),
                 SimulatedSink(self.broker, self.process, GROUP),
-                self.model,
+                Actions({"shout": [self.model]}, {}),
             ),
             FACTS,
             Format(decode, encode),
