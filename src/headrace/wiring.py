@@ -90,9 +90,11 @@ async def topic_facts(topology: Topology) -> TopicFacts:
 
     Raises:
         MissingTopicsError: Some do not exist.
+        ConfigError: A derived or retry topic has other partitions than its source.
         BrokerUnavailableError: No broker answers.
     """
-    names = [topic.name for topic in needed_topics(topology)]
+    needed = needed_topics(topology)
+    names = [topic.name for topic in needed]
     admin = TopicAdmin(admin_properties(topology))
     try:
         partitions = await admin.existing(names)
@@ -101,6 +103,12 @@ async def topic_facts(topology: Topology) -> TopicFacts:
             raise MissingTopicsError(
                 f"topics do not exist: {', '.join(missing)}; create them with"
                 " `headrace topics apply`"
+            )
+        misfits = [each.misfit(partitions) for each in needed if each.is_exact]
+        if any(misfits):
+            raise ConfigError(
+                f"{'; '.join(filter(None, misfits))}; see `headrace topics plan`, and let them grow"
+                " with `headrace topics apply`"
             )
         return TopicFacts(partitions, await admin.max_message_bytes(names))
     finally:

@@ -24,8 +24,8 @@ _where = option(
 def dlq() -> None:
     """Look at dead letters, and send them back to the step that gave them up.
 
-    Variables of --where: id, step, error, message, attempts, source, model, partition, offset,
-    timestamp, first_ms, last_ms, key, value, headers.
+    Variables of --where: id, record, step, because_of, error, message, attempts, source, model,
+    partition, offset, timestamp, first_ms, last_ms, key, value, headers.
     """
 
 
@@ -42,7 +42,11 @@ def ls(
     as_json: bool,
     bootstrap_servers: str | None,
 ) -> int:
-    """List the open dead letters: id, step, error, attempts, source and time."""
+    """List the open dead letters: id, step, error, attempts, source and time.
+
+    Those of one source record stand together. A join or gather that failed because a part did
+    stands below the step that failed.
+    """
     from headrace.cli import letters
     from headrace.cli.settings import load_reachable, say
 
@@ -70,7 +74,11 @@ def show(
     as_json: bool,
     bootstrap_servers: str | None,
 ) -> int:
-    """Show open dead letters whole, value and headers; RECORD_ID chooses one record's."""
+    """Show open dead letters whole, value and headers.
+
+    RECORD_ID chooses one record's, those of its children included. Of a join or gather the parts
+    that had come are shown.
+    """
     from headrace.cli import letters
     from headrace.cli.settings import load_reachable, say
 
@@ -101,10 +109,12 @@ def replay(
     """Send open dead letters back, each exactly once, through their step's retry topic.
 
     Running workers take them from there. What was sent back is not listed any more; what fails
-    again becomes a new dead letter.
+    again becomes a new dead letter. With a letter that --step or --where chooses go all others of
+    its source record: a join cannot go on before every part that failed is repeated.
     """
     import asyncio
     import json
+    from dataclasses import asdict
 
     from headrace.cli import letters
     from headrace.cli.progress import Progress
@@ -115,9 +125,10 @@ def replay(
     with Progress() as progress, progress.count("dead letters sent back") as count:
         done = asyncio.run(send_back(topology, choose, rate=rate, report=count))
     if as_json:
-        print(json.dumps({"replayed": done.records, "without_value": done.without_value}))
+        counts = asdict(done)
+        print(json.dumps({"replayed": counts.pop("records"), **counts}))
     else:
         print(f"replayed {done.records}")
-    if done.without_value:
-        say(f"{done.without_value} left alone: their value is not in the dead-letter topic")
+    for words in letters.about(done):
+        say(words)
     return Exit.OK

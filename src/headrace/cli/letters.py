@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,11 +11,14 @@ import cel
 from headrace.cli.shapes import decoded, readable
 from headrace.core.topology import Topology
 from headrace.errors import ConfigError
-from headrace.kafka.dead_letters import DeadLetter, DeadLetters
+from headrace.kafka.dead_letters import DeadLetter, DeadLetters, Part
+from headrace.kafka.replay import Replayed, by_record
 
 VARIABLES = (
     "id",
+    "record",
     "step",
+    "because_of",
     "error",
     "message",
     "attempts",
@@ -41,13 +44,22 @@ def chosen(
 ) -> list[DeadLetter]:
     """Return the open dead letters of a pipeline that the filters let through.
 
+    Those of a source record stand together, what failed before what failed because of it.
+
+    Args:
+        topology: The pipeline.
+        step: Only those of this step.
+        where: Only those for which this condition holds.
+        record_id: Only those of this record: of its children, too.
+
     Raises:
         ConfigError: The condition is not CEL, or does not fit a letter.
         BrokerError: Kafka refuses, or no broker answers.
     """
     holds = choice(step, where)
     letters = DeadLetters(topology).open()
-    return [each for each in letters if holds(each) and record_id in (None, each.id)]
+    found = [each for each in letters if holds(each) and _is_of(each, record_id)]
+    return [each for together in by_record(found) for each in sorted(together, key=_causes_first)]
 
 
 def nothing_like(
@@ -93,7 +105,9 @@ def variables(letter: DeadLetter) -> dict[str, Any]:
     """Return what a condition may name, and what `--json` prints."""
     return {
         "id": letter.id,
+        "record": letter.record,
         "step": letter.step,
+        "because_of": list(letter.because_of),
         "error": letter.error,
         "message": letter.message,
         "attempts": letter.attempts,
@@ -111,7 +125,10 @@ def variables(letter: DeadLetter) -> dict[str, Any]:
 
 
 def listing(letters: Sequence[DeadLetter], *, as_json: bool) -> str:
-    """Return a line per letter; as JSON one object with the list `dead_letters`."""
+    """Return a line per letter; as JSON one object with the list `dead_letters`.
+
+    What follows from another letter of its record is drawn below it.
+    """
     if as_json:
         rows = [variables(each) for each in letters]
         for row in rows:
@@ -121,12 +138,12 @@ def listing(letters: Sequence[DeadLetter], *, as_json: bool) -> str:
     table += [
         (
             each.id,
-            each.step,
+            f"└ {each.step}" if each.because_of else each.step,
             each.error,
             str(each.attempts),
             _time(each.last_ms),
             each.source,
-            _short(each.message),
+            _short(_consequence(each) or each.message),
         )
         for each in letters
     ]
@@ -138,6 +155,19 @@ def whole(letters: Sequence[DeadLetter], *, as_json: bool) -> str:
     if as_json:
         return json.dumps({"dead_letters": [variables(each) for each in letters]})
     return "\n\n".join(map(_page, letters))
+
+
+def about(done: Replayed) -> Iterator[str]:
+    """Yield what a person should know of a replay beside its number."""
+    if done.along:
+        yield (
+            f"{done.along} of them go along with those chosen: all dead letters of a record go "
+            "back together, or a join could not go on"
+        )
+    if done.without_value:
+        yield f"{done.without_value} left alone: their value is not in the dead-letter topic"
+    if done.left:
+        yield f"{done.left} left alone: another dead letter of the same record has no value"
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
@@ -153,12 +183,49 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
 def _page(letter: DeadLetter) -> str:
     shown = variables(letter)
     value, headers = shown.pop("value"), shown.pop("headers")
+    shown["because_of"] = _consequence(letter)
+    if shown["record"] == letter.id:
+        del shown["record"]
     for name in ("timestamp", "first_ms", "last_ms"):
         shown[name.removesuffix("_ms")] = _time(shown.pop(name))
     lines = [f"{name:<10} {content}" for name, content in shown.items() if content != ""]
     lines += [f"header     {name}: {content}" for name, content in headers.items()]
-    lines.append(f"value      {json.dumps(value, ensure_ascii=False)}")
+    if letter.parts:
+        lines += _parts(letter, value)
+    else:
+        lines.append(f"value      {json.dumps(value, ensure_ascii=False)}")
     return "\n".join(lines)
+
+
+def _parts(letter: DeadLetter, value: Any) -> list[str]:
+    """Return a line per part of a join or gather, and what each brought."""
+    count = value.get("count")
+    of = "" if count is None else f" of {count}"
+    lines = [f"parts      {len(letter.parts)}{of} had come to the {letter.partial}"]
+    table = [(f"  {_name(part)}", part.outcome, _content(part)) for part in letter.parts]
+    return [*lines, columns(table)]
+
+
+def _name(part: Part) -> str:
+    return part.parent if part.index is None else f"{part.parent} {part.index}"
+
+
+def _content(part: Part) -> str:
+    if part.step:
+        return f"at {part.step}: {part.error}: {_short(part.message)}"
+    return "" if part.document is None else json.dumps(part.document, ensure_ascii=False)
+
+
+def _consequence(letter: DeadLetter) -> str:
+    return f"because of {', '.join(letter.because_of)}" if letter.because_of else ""
+
+
+def _is_of(letter: DeadLetter, record_id: str | None) -> bool:
+    return record_id is None or f"{letter.id}/".startswith(f"{record_id}/")
+
+
+def _causes_first(letter: DeadLetter) -> bool:
+    return bool(letter.because_of)
 
 
 def _evaluated(program: cel.Program, letter: DeadLetter) -> bool:

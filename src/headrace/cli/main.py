@@ -22,6 +22,7 @@ VERBS: Mapping[str, str] = {
     "topics": "headrace.cli.topics:topics",
     "status": "headrace.cli.status:status",
     "dlq": "headrace.cli.dlq:dlq",
+    "trace": "headrace.cli.trace:trace",
     "send": "headrace.cli.send:send",
     "tail": "headrace.cli.tail:tail",
     "broker": "headrace.cli.broker:broker",

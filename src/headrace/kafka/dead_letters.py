@@ -4,15 +4,42 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from headrace.core import wire
 from headrace.core.records import Header, Record, TopicPartition
 from headrace.core.topology import Topology
-from headrace.errors import MissingTopicsError
+from headrace.errors import MissingPartError, MissingTopicsError
 from headrace.kafka.properties import admin_properties
 from headrace.kafka.reading import ANSWER_WITHIN_S, CommittedReader, log_bounds, partitions_of
 
+_FAILED = wire.FAILED.decode()
+
 SETTLED_WITHIN_S = 60.0
 """Longest that a transaction of a dead worker may stay open: its timeout and the broker's sweep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a join or gather that was given up had from one parent, or of one child.
+
+    Attributes:
+        parent: The parent as the file names it.
+        index: Number of the child in its list, None for a join.
+        outcome: `result`, `tombstone`, `dropped`, `failed` or `empty`.
+        document: What came, None where nothing did.
+        step: The step that failed, where one did.
+        error: Class of its error.
+        message: What its error said.
+    """
+
+    parent: str
+    index: int | None
+    outcome: str
+    document: Any = None
+    step: str = ""
+    error: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +84,34 @@ class DeadLetter:
     def mark(self) -> str:
         """What a mark in the same partition says once it was replayed."""
         return f"{self.place.partition}-{self.offset}"
+
+    @property
+    def record(self) -> str:
+        """Id of the source record that it came from: the same for all children of splits."""
+        return self.id.partition("/")[0]
+
+    @property
+    def partial(self) -> str:
+        """`join` or `gather` if its value holds the parts that had come, else empty."""
+        return next((_text(content) for name, content in self.headers if name == wire.PARTIAL), "")
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """The parts that had come, of a join or gather; none where its value does not tell."""
+        if not self.partial or self.value is None:
+            return ()
+        try:
+            return [_part(each) for each in msgspec.json.decode(self.value)["parts"]]
+        except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+            return ()
+
+    @property
+    def because_of(self) -> Sequence[str]:
+        """The steps whose failure it is a consequence of, each once."""
+        if self.error != MissingPartError.__name__:
+            return ()
+        failed = (each.step or each.parent for each in self.parts if each.outcome == _FAILED)
+        return list(dict.fromkeys(failed))
 
 
 class DeadLetters:
@@ -145,6 +200,19 @@ def parsed(record: Record) -> DeadLetter:
         key=record.key,
         value=record.value,
         headers=record.headers or (),
+    )
+
+
+def _part(said: Mapping[str, Any]) -> Part:
+    error = said.get("error") or {}
+    return Part(
+        parent=said.get("from", ""),
+        index=said.get("index"),
+        outcome=said.get("outcome", ""),
+        document=said.get("document"),
+        step=error.get("step", ""),
+        error=error.get("class", ""),
+        message=error.get("message", ""),
     )
 
 

@@ -12,11 +12,14 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from headrace.core.records import Record, TopicPartition
 from headrace.errors import BrokerError, BrokerUnavailableError, MissingTopicsError
-from headrace.kafka.translate import translated
+from headrace.kafka.translate import let_go, translated
 
 ANSWER_WITHIN_S = 10.0
 _EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+_for_timestamp: Any = OffsetSpec.for_timestamp
+# The client fetches 100,000 records of every partition ahead otherwise.
+_SPARING = {"queued.min.messages": 1_000, "max.partition.fetch.bytes": 128 * 1024}
 _BATCH = 1000
 _POLL_S = 0.1
 
@@ -29,13 +32,20 @@ class CommittedReader:
     Args:
         connection: Where Kafka is, as `properties.admin_properties` says it.
         starts: First offset to read, by partition.
+        is_sparing: Whether little is fetched ahead: for a look at a few records of a long log.
 
     Raises:
         OffsetOutOfRangeError: While reading, if a start is not in the log.
         BrokerError: While reading, if Kafka refuses or no broker answers for 10 s.
     """
 
-    def __init__(self, connection: Mapping[str, Any], starts: Mapping[TopicPartition, int]) -> None:
+    def __init__(
+        self,
+        connection: Mapping[str, Any],
+        starts: Mapping[TopicPartition, int],
+        *,
+        is_sparing: bool = False,
+    ) -> None:
         self._starts = dict(starts)
         self._consumer = Consumer(
             {
@@ -48,6 +58,7 @@ class CommittedReader:
                 "enable.partition.eof": True,
                 "fetch.wait.max.ms": 100,
                 "fetch.queue.backoff.ms": 20,
+                **(_SPARING if is_sparing else {}),
             }
         )
         self._consumer.assign([ClientPartition(*each, at) for each, at in starts.items()])
@@ -81,10 +92,23 @@ class CommittedReader:
                 self._ended.pop(place, None)
                 records.append(_record(place, message))
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
-                self._ended[place] = message.offset() or 0
+                if place in self._starts:
+                    self._ended[place] = message.offset() or 0
             elif not error.retriable() and error.code() not in _PASSING:
                 raise translated(error, f"reading {place}")
         return records
+
+    def ended_at(self, place: TopicPartition) -> int | None:
+        """Return the end of a partition's log if it was read to there, None if it was not yet."""
+        return self._ended.get(place)
+
+    def leave(self, places: Sequence[TopicPartition]) -> None:
+        """Read no more of some partitions; records that were fetched already may still come."""
+        for each in places:
+            del self._starts[each]
+            self._ended.pop(each, None)
+        if places:
+            self._consumer.incremental_unassign([ClientPartition(*each) for each in places])
 
     def to_end(
         self, ends: Mapping[TopicPartition, int], within_s: float = ANSWER_WITHIN_S
@@ -155,7 +179,11 @@ def _all_partitions(
         # Asking for one topic by name could create it.
         known = client.list_topics(timeout=within_s).topics
     except KafkaException as error:
+        let_go(error)
         raise translated(error, f"asking {connection['bootstrap.servers']} for topics") from error
+    finally:
+        # The error that leaves here would keep it alive: see `let_go`.
+        del client
     return {
         name: [TopicPartition(name, number) for number in sorted(topic.partitions)]
         for name, topic in known.items()
@@ -176,16 +204,44 @@ def log_bounds(
         BrokerError: Kafka refuses, or no broker answers.
     """
     level = IsolationLevel.READ_COMMITTED if is_committed else IsolationLevel.READ_UNCOMMITTED
+    starts, ends = _offsets(
+        connection, [dict.fromkeys(partitions, spec) for spec in (_EARLIEST, _LATEST)], level
+    )
+    return {each: (starts[each], ends[each]) for each in partitions}
+
+
+def offsets_at(
+    connection: Mapping[str, Any], times_ms: Mapping[TopicPartition, int]
+) -> Mapping[TopicPartition, int | None]:
+    """Return each partition's first offset whose timestamp is not before a time, None for none.
+
+    Raises:
+        BrokerError: Kafka refuses, or no broker answers.
+    """
+    asked = {each: _for_timestamp(at_ms) for each, at_ms in times_ms.items()}
+    (found,) = _offsets(connection, [asked], IsolationLevel.READ_COMMITTED)
+    return {each: None if offset < 0 else offset for each, offset in found.items()}
+
+
+def _offsets(
+    connection: Mapping[str, Any],
+    questions: Sequence[Mapping[TopicPartition, Any]],
+    level: IsolationLevel,
+) -> Sequence[Mapping[TopicPartition, int]]:
+    """Return the offsets that each question asks for, in order."""
     client = AdminClient(dict(connection))
-    sides = []
+    found: list[Mapping[TopicPartition, int]] = []
     try:
-        for spec in (_EARLIEST, _LATEST):
+        for asked in questions:
+            if not asked:
+                found.append({})
+                continue
             answers = client.list_offsets(
-                {ClientPartition(*each): spec for each in partitions},
+                {ClientPartition(*each): spec for each, spec in asked.items()},
                 isolation_level=level,
                 request_timeout=ANSWER_WITHIN_S,
             )
-            sides.append(
+            found.append(
                 {
                     TopicPartition(each.topic, each.partition): answer.result(
                         ANSWER_WITHIN_S + 1
@@ -194,11 +250,14 @@ def log_bounds(
                 }
             )
     except KafkaException as error:
+        let_go(error)
         raise translated(error, "reading log ends") from error
     except TimeoutError as error:
         raise BrokerError("no answer from Kafka while reading log ends") from error
-    starts, ends = sides
-    return {each: (starts[each], ends[each]) for each in partitions}
+    finally:
+        # See `let_go`.
+        del client
+    return found
 
 
 def _record(place: TopicPartition, message: Message) -> Record:

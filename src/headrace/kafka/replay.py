@@ -3,9 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from headrace.core import wire
 from headrace.core.records import Header, Outgoing
@@ -26,7 +25,13 @@ BATCH_BYTES = 8 * 2**20
 _ROOM_BYTES = 64 * 1024
 _LARGEST_RECORD_BYTES = 64 * 2**20
 _NOBODY = GroupToken(None, -1, "")
-_KEPT = frozenset({wire.ID, wire.SOURCE, wire.VERSION, wire.PIPELINE})
+# Not the deadline: a record that expired once would only expire again.
+_KEPT = frozenset(
+    {
+        *(wire.VERSION, wire.ID, wire.SOURCE, wire.PIPELINE),
+        *(wire.MODELS, wire.CHILDREN, wire.HOME, wire.PARTIAL),
+    }
+)
 
 log = logging.getLogger("headrace.replay")
 
@@ -38,10 +43,30 @@ class Replayed:
     Attributes:
         records: Dead letters sent back.
         without_value: Dead letters left alone because their value is not in Kafka any more.
+        along: How many of `records` were not chosen, but are of the same source record as a
+            chosen one: a join goes on only if every part that failed is repeated.
+        left: Dead letters left alone because another one of their source record has no value.
     """
 
     records: int
     without_value: int
+    along: int = 0
+    left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which open dead letters a replay sends.
+
+    Attributes:
+        sent: Those to send, of every source record either all that are open or none.
+        without_value: How many stay because their value is gone.
+        left: How many stay because of one of these.
+    """
+
+    sent: Sequence[DeadLetter]
+    without_value: int
+    left: int
 
 
 async def replay(
@@ -54,9 +79,10 @@ async def replay(
 ) -> Replayed:
     """Send the chosen open dead letters to their steps' retry topics.
 
-    All letters of a record id go in one transaction with their marks, so each is sent back once,
-    however often this is called, killed or started twice: a second replayer of the pipeline
-    fences the first, and what has a mark is not sent again.
+    With a chosen letter go all others of its source record, whatever step gave them up, in one
+    transaction with their marks. So each is sent back once, however often this is called, killed
+    or started twice: a second replayer of the pipeline fences the first, and what has a mark is
+    not sent again.
 
     Args:
         topology: The pipeline.
@@ -67,7 +93,7 @@ async def replay(
 
     Raises:
         FencedError: Another replayer of this pipeline took over.
-        ConfigError: A chosen letter is of a step that the pipeline does not have.
+        ConfigError: A letter to send is of a step that the pipeline does not have.
         BrokerError: Kafka refuses, or no broker answers.
     """
     sink = KafkaSink(_properties(topology), fault_point)
@@ -95,11 +121,13 @@ class _Replayer:
         self._rate = rate
         self._report = report
         self._sent = 0
-        self._without_value = 0
+        self._along = 0
+        self._selection = Selection((), 0, 0)
 
     @property
     def done(self) -> Replayed:
-        return Replayed(self._sent, self._without_value)
+        kept = self._selection
+        return Replayed(self._sent, kept.without_value, self._along, kept.left)
 
     async def go(self) -> bool:
         """Send what is open; False if a transaction's end is unknown: then go again."""
@@ -107,9 +135,8 @@ class _Replayer:
         # Only now: what an earlier replayer had under way has ended, and its marks can be read.
         letters = DeadLetters(self._topology)
         found = await asyncio.to_thread(letters.open, is_settled=True)
-        chosen = [each for each in found if self._choose(each)]
-        whole = [each for each in chosen if each.value is not None]
-        self._without_value = len(chosen) - len(whole)
+        self._selection = select(found, self._choose)
+        whole = self._selection.sent
         retry_topics = self._retry_topics(whole)
         begun, before = time.monotonic(), self._sent
         most = BATCH_RECORDS if self._rate is None else max(1, min(BATCH_RECORDS, int(self._rate)))
@@ -127,6 +154,7 @@ class _Replayer:
             except TransactionIndefiniteError:
                 return False
             self._sent += len(batch)
+            self._along += sum(not self._choose(each) for each in batch)
             self._report(self._sent, before + len(whole))
         return True
 
@@ -155,12 +183,43 @@ class _Replayer:
         return topics
 
 
+def select(letters: Sequence[DeadLetter], choose: Callable[[DeadLetter], bool]) -> Selection:
+    """Return what to send of the open letters: all of a source record of which one is chosen.
+
+    A record of which one letter has lost its value keeps all of them: sent back without it, the
+    join that needs its part could only fail again.
+    """
+    sent: list[DeadLetter] = []
+    without_value = left = 0
+    for together in by_record(letters):
+        if not any(map(choose, together)):
+            continue
+        gone = sum(each.value is None for each in together)
+        if gone:
+            without_value += gone
+            left += len(together) - gone
+        else:
+            sent += together
+    return Selection(sent, without_value, left)
+
+
+def by_record(letters: Iterable[DeadLetter]) -> Sequence[Sequence[DeadLetter]]:
+    """Return the letters by source record, in the order in which the records come first."""
+    groups: dict[str, list[DeadLetter]] = {}
+    for each in letters:
+        groups.setdefault(each.record, []).append(each)
+    return list(groups.values())
+
+
 def batches(letters: Sequence[DeadLetter], most: int) -> Iterator[Sequence[DeadLetter]]:
-    """Yield letters in batches for one transaction; letters of one id are never parted."""
+    """Yield letters in batches for one transaction; those of a source record are never parted.
+
+    A batch has at most `most` letters and `BATCH_BYTES` of values, unless one record alone has
+    more.
+    """
     batch: list[DeadLetter] = []
     size_bytes = 0
-    for _, group in groupby(sorted(letters, key=lambda each: each.id), lambda each: each.id):
-        together = list(group)
+    for together in by_record(letters):
         more_bytes = sum(len(each.value or b"") for each in together)
         if batch and (len(batch) + len(together) > most or size_bytes + more_bytes > BATCH_BYTES):
             yield batch
@@ -172,11 +231,15 @@ def batches(letters: Sequence[DeadLetter], most: int) -> Iterator[Sequence[DeadL
 
 
 def sent_back(letter: DeadLetter, retry_topic: str) -> Outgoing:
-    """Return the retry record of a dead letter: as its step read it, and to be taken at once."""
+    """Return the retry record of a dead letter: as its step read it, and to be taken at once.
+
+    It says of the splits around it what the letter said, and has no deadline.
+    """
     headers: list[Header] = [
         *((name, content) for name, content in letter.headers if _stays(name)),
         (wire.REPLAY, b"1"),
         (wire.ATTEMPT, b"1"),
+        (wire.AT, b"%d" % (time.time_ns() // 1_000_000)),
     ]
     partition = letter.place.partition
     return (retry_topic, letter.value, letter.key, partition, letter.timestamp, headers)

@@ -313,7 +313,7 @@ class Place:
         failed = [at for at, row in enumerate(rows) if isinstance(row, RecordError)]
         if failed:
             for at in failed:
-                self._desk.give_up(items[at], rows[at], None, version)  # type: ignore[arg-type]
+                self._desk.give_up(items[at], rows[at], Work([items[at]]), version)  # type: ignore[arg-type]
             good = [at for at in range(len(items)) if not isinstance(rows[at], RecordError)]
             items = [items[at] for at in good]
             rows = [rows[at] for at in good]

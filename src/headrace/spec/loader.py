@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from headrace.errors import InvariantError, SpecError
 from headrace.spec.composer import compose
 from headrace.spec.effective import check_effective
+from headrace.spec.kinds import check_kinds
 from headrace.spec.lint import (
     Lines,
     Lint,
@@ -24,14 +25,10 @@ from headrace.spec.lint import (
     rendered,
 )
 from headrace.spec.models import PipelineSpec
+from headrace.spec.properties import check_properties
 from headrace.spec.refusals import report_refusals
-from headrace.spec.rules import (
-    Names,
-    check_names,
-    check_properties,
-    check_unused,
-    check_what_is_built,
-)
+from headrace.spec.rules import Names, check_names, check_unused
+from headrace.spec.shape import check_shape
 
 _NAMED = 5
 _TARGET = re.compile(r"(?P<file>.+\.py)(?::(?P<name>[A-Za-z_]\w*))?")
@@ -125,13 +122,14 @@ def check_data(data: Any, report: Report, file: str) -> Checked:
     names = Names.of(data)
     check_names(names, report)
     check_properties(data, report)
-    check_what_is_built(names, report)
+    check_kinds(data, report)
     spec = None
     try:
         spec = PipelineSpec.model_validate(data)
     except ValidationError as exc:
         report_refusals(exc, data, report)
     if not has_errors(report.lints) and spec is not None:
+        check_shape(spec, report)
         check_unused(names, report)
         check_effective(spec, report)
     return Checked(None if has_errors(report.lints) else spec, report.lints, file, report.lines)
