@@ -363,8 +363,10 @@ def _sinks(draft: Draft) -> dict[str, Any]:
         refs = [ref for ref in refs if ref.split(".")[0] == ref or ref.split(".")[0] not in refs]
         sinks[topic] = {"from": refs if len(refs) > 1 else refs[0]}
         if rng.random() < 0.5:
-            paths = [path for each in streams for path in each.paths]
-            sinks[topic]["fields"] = _apart(draft.some(paths, 4, 1))
+            # Every step that writes to the sink must have them.
+            common = set.intersection(*(set(each.paths) for each in streams))
+            if common:
+                sinks[topic]["fields"] = _apart(draft.some(common, 4, 1))
         keys = set.intersection(*(set(each.texts) for each in streams))
         if keys and rng.random() < 0.1:
             sinks[topic]["key"] = rng.choice(sorted(keys))
