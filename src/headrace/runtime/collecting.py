@@ -413,12 +413,17 @@ class Assembly:
             row = rows.setdefault(part.index or 0, [None] * len(step.inlets))
             row[part.inlet] = part
         children: dict[int, Item] = {}
+        why: list[str] = []
         for index in sorted(rows):
             first = next(part for part in rows[index] if part is not None).content
-            children[index] = self._joined(rows[index], first.copy()).item
+            made = self._joined(rows[index], first.copy())
+            children[index] = made.item
+            if made.error is not None and made.item.outcome is Outcome.RESULT:
+                why.append(f"child {index}: {made.error}")
         verdict = gathered(step, {n: child.outcome for n, child in children.items()}, count)
         base.outcome = verdict.outcome
-        error = MissingPartError(verdict.why) if verdict.is_partial else None
+        why += [verdict.why] if verdict.is_partial else []
+        error = MissingPartError("; ".join(why)) if why else None
         documents = (child.document for child in children.values())
         kept: Any = next((each for each in documents if each is not None), {})
         base.document = copied(self._kept(kept))
