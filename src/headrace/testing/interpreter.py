@@ -219,7 +219,8 @@ class _Journey:
 
     def _meet(self, step: Step, parts: Sequence[Fate]) -> Fate:
         if step.join is None:
-            return parts[0]
+            # A gather, too, lacks what failed: be it a child or the parent before it was split.
+            return (isinstance(step, GatherStep) and _failed(parts)) or parts[0]
         if step.join.mode is JoinMode.FIRST:
             came = [part for part in parts if part.kind in _COMES]
             return came[0] if came else _failed(parts) or _DROPPED
