@@ -224,7 +224,11 @@ def test_a_case_asks_its_own_rules_first_and_those_of_a_step_before_its_models()
 
     cases = CasesSpec.model_validate(
         {
-            "models": {"translator": rule("6"), "translator@2": rule("5"), "translate": [rule("4")]},
+            "models": {
+                "translator": rule("6"),
+                "translator@2": rule("5"),
+                "translate": [rule("4")],
+            },
             "cases": [
                 {
                     "name": "a",
