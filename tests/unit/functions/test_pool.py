@@ -32,6 +32,8 @@ SOURCE = """
         if what == "print":
             print("to the terminal"); sys.stdout.flush(); os.write(1, b"and to its descriptor")
             assert sys.stdin.read() == ""
+        if what == "slow":
+            time.sleep(0.06)  # longer than outcomes are kept back
         if what == "leave":
             raise SystemExit(3)
         document["pid"] = os.getpid()
@@ -109,6 +111,17 @@ async def test_a_process_that_dies_costs_the_document_it_had(caller, caplog, wha
     assert found[1].args[0].endswith(f"judge: its process {how}")
     assert str(found[1]) == str(found[3])
     assert [record.event for record in caplog.records] == ["function_process_replaced"]
+    await calling.close()
+
+
+async def test_what_was_told_before_a_process_died_is_not_called_again(caller):
+    calling = caller()
+
+    found = await calling.call(documents("slow", "", "exit", "", "exit", ""))
+
+    assert [each["n"] for each in (found[0], found[1], found[3], found[5])] == [0, 1, 3, 5]
+    assert all("exit code 7" in str(found[at]) for at in (2, 4))
+    assert found[0]["pid"] != found[5]["pid"]
     await calling.close()
 
 

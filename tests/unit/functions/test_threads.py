@@ -1,5 +1,4 @@
 import asyncio
-import gc
 import logging
 import threading
 import weakref
@@ -214,12 +213,11 @@ async def test_documents_do_not_outlive_their_call(caller):
 
     calling = caller(lambda _: {})
     document = Held()
-    gone = weakref.ref(document)
+    gone = threading.Event()
+    weakref.finalize(document, gone.set)
 
     await calling.call([document])
     del document
-    await calling.call([{}])
 
-    gc.collect()
-    assert gone() is None
+    assert await asyncio.to_thread(gone.wait, 10)
     await calling.close()
