@@ -386,8 +386,9 @@ class Assembly:
         if verdict.outcome is Outcome.RESULT:
             base.document = self._merged([part for n in verdict.inlets if (part := parts[n])])
         else:
-            there = [part.content for part in parts if part is not None]
-            base.document = next((i.document for i in there if i.document is not None), None)
+            known = [part.content.document for part in parts if part is not None]
+            there = [each for each in known if isinstance(each, dict)]
+            base.document = {k: v for each in there for k, v in each.items()} if there else None
         if verdict.outcome is Outcome.FAILED and error is not None:
             reasons = [part.content.reason for part in parts if part and part.content.reason]
             base.reason = reasons[0] if reasons else reason_for(self._step.name, error)

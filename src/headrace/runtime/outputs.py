@@ -360,8 +360,10 @@ class _OutletWriter:
         if outcome is Outcome.FAILED and item.reason is not None:
             headers += _reason(item.reason)
         kept = None
-        if self._keep is not None and item.document is not None:
-            kept = self._encode(self._keep(item.document))
+        if self._keep is not None:
+            # What came as an outcome holds nothing but what is kept, and is passed on as it is.
+            is_open = item.document is not None
+            kept = self._encode(self._keep(item.document)) if is_open else item.value
         return self._row(item, kept, headers)
 
     def _row(self, item: Item, value: bytes | None, headers: Sequence[Header]) -> Outgoing:

@@ -14,7 +14,7 @@ from headrace.kafka.properties import (
     slot_of,
 )
 
-STAGE = Stage("tweets", "eu.", "translate", ModelStep("s", Model("m", ("x",), "m"), (), ()), (), ())
+STAGE = Stage("tweets", "eu.", "translate", (), ())
 SECURITY = {
     "security.protocol": "SASL_SSL",
     "sasl.mechanism": "SCRAM-SHA-512",
