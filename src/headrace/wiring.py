@@ -17,7 +17,7 @@ from headrace.errors import (
 )
 from headrace.formats.conditions import compile_condition
 from headrace.formats.json_objects import decode, encode
-from headrace.functions import caller_of
+from headrace.functions.callers import caller_of
 from headrace.inference.client import ModelClient
 from headrace.inference.metadata import check, check_batching
 from headrace.inference.protocols import client_of

@@ -63,6 +63,7 @@ CODES: Mapping[str, str] = {
     "E062": "records leave a stage and come back to it",
     "E063": "versions whose shares are not a whole",
     "E064": "fields that a split keeps are lost or overwritten before they are gathered",
+    "E065": "a function that cannot be imported or called",
     "E070": "two test cases have the same name",
     "E071": "a test names a step or a model that the pipeline does not have",
     "E072": "a test names a topic that the pipeline does not read or write",
@@ -83,6 +84,7 @@ CODES: Mapping[str, str] = {
     "W052": "TLS settings for a URL without TLS",
     "W053": "a field that is probably a misspelt one",
     "W054": "a function that may lose what a gather needs",
+    "W055": "a function that drops every record",
     "W080": "a model that does not describe its tensors",
     "W085": "a sink that takes smaller records than the source gives",
     "W088": "a topic of headrace's own whose settings may lose records",
@@ -174,7 +176,12 @@ class Report:
     @property
     def lints(self) -> tuple[Lint, ...]:
         """Everything found, in the order of the file."""
-        return tuple(sorted(self._found.values(), key=lambda lint: (lint.line, lint.where)))
+        return in_order(self._found.values())
+
+
+def in_order(lints: Iterable[Lint]) -> tuple[Lint, ...]:
+    """Return problems in the order of the file."""
+    return tuple(sorted(lints, key=lambda lint: (lint.line, lint.where)))
 
 
 def dotted(path: Path) -> str:

@@ -30,6 +30,9 @@ from headrace.spec.refusals import report_refusals
 from headrace.spec.rules import Names, check_names, check_unused
 from headrace.spec.shape import check_shape
 
+MODULE_PREFIX = "headrace_pipeline_"
+"""Begins the name under which a pipeline's module is executed."""
+
 _NAMED = 5
 _TARGET = re.compile(r"(?P<file>.+\.py)(?::(?P<name>[A-Za-z_]\w*))?")
 
@@ -151,7 +154,7 @@ def _check_python(file: File, name: str, environ: Mapping[str, str]) -> Checked:
 
 
 def _execute(file: File) -> ModuleType:
-    name = f"headrace_pipeline_{file.stem}"
+    name = f"{MODULE_PREFIX}{file.stem}"
     place = importlib.util.spec_from_file_location(name, file)
     if place is None or place.loader is None:
         raise InvariantError(f"{file} has no import loader")

@@ -86,7 +86,9 @@ def _read_before(step: Step) -> Iterator[tuple[Path, str]]:
 def _read_after(step: Step) -> Iterator[tuple[Path, str]]:
     """Yield every place of the file where the result of a step is read, and what."""
     for label, condition in step.routes:
-        yield from ((("steps", step.name, "routes", label), field) for field in decided_by(condition))
+        yield from (
+            (("steps", step.name, "routes", label), field) for field in decided_by(condition)
+        )
     for sink in step.sinks:
         path: Path = ("sinks", sink.topic)
         yield from (((*path, "fields"), field) for field in sink.fields)

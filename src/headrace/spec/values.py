@@ -216,6 +216,8 @@ def _check_path(value: str) -> str:
 def _check_function(value: str) -> str:
     if not _FUNCTION.fullmatch(value):
         hint = "write it like rules:drop_impossible, a function of rules.py beside this file"
+        if "<" in value:
+            hint = "workers import it: give a lambda or an inner function a name in its module"
         raise refuse("E060", f"'{value}' is not module:callable", hint)
     return value
 
