@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from headrace.core.fields import projection
 from headrace.core.paths import getter, setter
 from headrace.core.topology import (
     ELSE,
@@ -447,12 +448,7 @@ class _Journey:
 
 def projected(document: Any, fields: Fields) -> Any:
     """Return a copy of a document with nothing but some paths; None stands for all of it."""
-    if fields is None:
-        return deepcopy(document)
-    kept: dict[str, Any] = {}
-    for path in fields:
-        _copy(path, document, kept)
-    return kept
+    return deepcopy(projection(fields)(document))
 
 
 def canonical(document: Any) -> str:
