@@ -178,7 +178,11 @@ class RealWorld:
         model = Model("none", (), "none")
         sources = tuple(Source(topic, start) for topic, start in starts.items())
         return Stage(
-            group, "", "stage", (ModelStep(name="stage", model=model, inputs=(), outputs=()),), sources
+            group,
+            "",
+            "stage",
+            (ModelStep(name="stage", model=model, inputs=(), outputs=()),),
+            sources,
         )
 
     def _create(self, topic: NewTopic) -> None:
