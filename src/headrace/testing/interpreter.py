@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from headrace.core.fields import projection
 from headrace.core.paths import getter, setter
 from headrace.core.topology import (
     ELSE,
@@ -262,7 +263,7 @@ class _Journey:
         written = [p for name in self._passed(ours) - passed for p in self._writes(name)]
         if step.join is None or step.join.prefer != carrier:
             return written
-        # The carrier is preferred: it wins where it may write, which is anywhere if it may write all.
+        # The carrier is preferred: it wins where it may write, or anywhere if it may write all.
         wins = passed - self._passed(ours)
         if any(getattr(self._rules.steps[name], "writes", ()) is None for name in wins):
             return []
@@ -447,12 +448,7 @@ class _Journey:
 
 def projected(document: Any, fields: Fields) -> Any:
     """Return a copy of a document with nothing but some paths; None stands for all of it."""
-    if fields is None:
-        return deepcopy(document)
-    kept: dict[str, Any] = {}
-    for path in fields:
-        _copy(path, document, kept)
-    return kept
+    return deepcopy(projection(fields)(document))
 
 
 def canonical(document: Any) -> str:

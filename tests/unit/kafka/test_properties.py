@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
-from headrace.core.topology import Model, ModelStep, Stage, Topology
+from headrace.core.topology import Stage, Topology
 from headrace.kafka.properties import (
     OWNED,
     admin_properties,
