@@ -27,9 +27,7 @@ def told(monkeypatch):
 async def test_every_step_that_calls_a_model_is_asked(told):
     found = await told(dags.records(), {})
 
-    assert found == dict.fromkeys(
-        ("kind", "entities", "negation", "labs", "codes"), LiveModel()
-    )
+    assert found == dict.fromkeys(("kind", "entities", "negation", "labs", "codes"), LiveModel())
 
 
 async def test_every_version_that_shares_the_records_is_asked_by_its_name(told):
@@ -37,9 +35,7 @@ async def test_every_version_that_shares_the_records_is_asked_by_its_name(told):
 
     found = await told(dags.records(), answers)
 
-    assert found["codes"] == LiveModel(
-        ("version 3: no input 'x'",), silence="version 4: refused"
-    )
+    assert found["codes"] == LiveModel(("version 3: no input 'x'",), silence="version 4: refused")
     assert found["labs"] == LiveModel()
 
 
