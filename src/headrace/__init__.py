@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headrace.builder import Batch, Defaults, Pipeline, Retry
+    from headrace.builder import ELSE, Batch, Defaults, Pipeline, Retry
 
-__all__ = ["Batch", "Defaults", "Pipeline", "Retry", "run"]
+__all__ = ["ELSE", "Batch", "Defaults", "Pipeline", "Retry", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -269,17 +269,25 @@ class FunctionCaller(Protocol):
         """Call the function once per document; it may change what it is given.
 
         Returns per document, in order, the document it returned, None for a record to drop, or
-        why there is none: it raised, timed out, or returned something else.
+        why there is none: it raised, timed out, or returned something else. Calls may overlap; how
+        many documents are worked on at once is for the caller behind this port to say.
+
+        Raises:
+            ConfigError: A process for it cannot be started: what it imports is gone or broken.
+            CancelledError: `close` was called meanwhile.
         """
         ...
 
     async def close(self) -> None:
-        """Stop threads and processes; calls under way are cut."""
+        """Stop threads and processes; calls under way are cut, a thread's function runs on."""
         ...
 
 
 Condition: TypeAlias = Callable[[Any], bool]
-"""A compiled condition of a route or gate; raises `DocumentError` where it cannot be decided."""
+"""A compiled condition of a route or gate, for a decoded document, which it does not change.
+
+Raises `DocumentError`, naming the condition, where it cannot be decided or gives no bool.
+"""
 
 
 @dataclass(frozen=True, slots=True)

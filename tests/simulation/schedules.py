@@ -81,7 +81,11 @@ async def schedule(seed: int, make: Callable[..., Any] = Worker) -> Fleet:
             limits=limits,
         )
         return make(
-            stage, Ports(source, group, sink, Actions({"s": [model]}, {})), facts, Format(decode, encode), settings
+            stage,
+            Ports(source, group, sink, Actions({"s": [model]}, {})),
+            facts,
+            Format(decode, encode),
+            settings,
         )
 
     count = 0

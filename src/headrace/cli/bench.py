@@ -62,7 +62,7 @@ def bench(
     from headrace.cli.settings import load_pipeline
 
     wanted = Wanted(file, records, model, urls, Grid(rows, slots, seconds))
-    loaded = load_pipeline(file)
+    loaded = load_pipeline(file, imports=True)
     with Progress() as progress:
         reports = asyncio.run(measure_all(loaded, wanted, progress))
     print(as_object(reports) if as_json else rendered(reports))

@@ -34,7 +34,7 @@ def test(file: str, names: tuple[str, ...], files: tuple[Path, ...], as_json: bo
     from headrace.spec.case_file import load_cases
     from headrace.testing.cases import run_cases
 
-    topology = load_pipeline(file).topology
+    topology = load_pipeline(file, imports=True).topology
     ran = []
     for each in run_cases(topology, load_cases(file, files, topology, os.environ), names):
         ran.append(each)

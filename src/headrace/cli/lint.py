@@ -23,11 +23,11 @@ def lint(file: str, live: bool, as_json: bool, bootstrap_servers: str | None) ->
     transactional ids, for which Kafka has no question; a Kafka that does not answer exits 3, a
     model 4, after everything else is told.
     """
+    from headrace.cli.checking import check
     from headrace.cli.settings import say
     from headrace.spec.lint import rendered
-    from headrace.spec.loader import check
 
-    checked = check(file, os.environ)
+    checked = check(file, os.environ, imports=True)
     lints = list(checked.lints)
     code = Exit.OK if checked.spec is not None else Exit.USAGE
     if live and checked.spec is not None:

@@ -33,19 +33,20 @@ class Loaded:
     topology: Topology
 
 
-def load_pipeline(file: str, bootstrap: str | None = None) -> Loaded:
+def load_pipeline(file: str, bootstrap: str | None = None, *, imports: bool = False) -> Loaded:
     """Load and compile a pipeline; warnings go to stderr.
 
     Args:
         file: `FILE.yaml` or `module.py:pipeline`.
         bootstrap: Kafka's address instead of the file's.
+        imports: Whether the modules of its functions are imported, and checked.
 
     Raises:
         SpecError: The pipeline has errors.
     """
-    from headrace.spec.loader import check
+    from headrace.cli.checking import check
 
-    return compiled(check(file, os.environ), file, bootstrap)
+    return compiled(check(file, os.environ, imports=imports), file, bootstrap)
 
 
 def compiled(checked: Checked, file: str, bootstrap: str | None = None) -> Loaded:

@@ -6,10 +6,13 @@ from dataclasses import asdict, dataclass, field
 
 from headrace.core.topics import NeededTopic, needed_topics
 from headrace.core.topology import Topology
+from headrace.errors import ConfigError
 from headrace.kafka.properties import admin_properties
 from headrace.kafka.topics import TopicAdmin, TopicDefinition
 
 _DEFAULT_MESSAGE_BYTES = 1_048_588
+_SIZE = "max.message.bytes"
+_WORDS = {"create": "+ create", "grow": "~ grow  ", "refuse": "! refuse", "none": "  exists"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +22,11 @@ class Change:
     Attributes:
         topic: The topic.
         kind: What it is for.
-        action: `create`, `grow` or `none`.
+        action: `create`, `grow`, `refuse` or `none`.
         partitions: Partitions it has afterwards.
         replication: Replication factor, if it is created.
         settings: Topic settings, if it is created.
+        problem: Why it cannot be used as it is, and the way out; empty if it can.
     """
 
     topic: str
@@ -31,12 +35,14 @@ class Change:
     partitions: int
     replication: int
     settings: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
 
     def render(self) -> str:
         """Return the change as a line for a person."""
-        what = {"create": "+ create", "grow": "~ grow  ", "none": "  exists"}[self.action]
+        what = _WORDS[self.action]
         settings = "".join(f", {key}={value}" for key, value in self.settings.items())
-        return f"{what} {self.topic} ({self.kind}, {self.partitions} partitions{settings})"
+        problem = f": {self.problem}" if self.problem else ""
+        return f"{what} {self.topic} ({self.kind}, {self.partitions} partitions{settings}){problem}"
 
 
 async def plan(topology: Topology) -> list[Change]:
@@ -49,22 +55,25 @@ async def plan(topology: Topology) -> list[Change]:
     admin = TopicAdmin(admin_properties(topology))
     try:
         existing = await admin.existing([each.name for each in needed])
-        sources = [source.topic for source in topology.sources]
-        known = [source for source in sources if source in existing]
-        sizes = await admin.max_message_bytes(known)
+        sources = {source.topic for source in topology.sources}
+        asked = [each.name for each in needed if each.name in sources or each.is_exact]
+        settings = await admin.settings([name for name in asked if name in existing])
     finally:
         await admin.close()
-    largest = max(sizes.values(), default=_DEFAULT_MESSAGE_BYTES)
-    return [_change(each, needed, existing, largest) for each in needed]
+    return [_change(each, needed, existing, settings) for each in needed]
 
 
 async def apply(topology: Topology) -> list[Change]:
     """Create and grow what is missing; return what was done.
 
     Raises:
+        ConfigError: A topic that exists cannot be used as it is; nothing was done.
         BrokerError: Kafka refuses, or no broker answers.
     """
     changes = [each for each in await plan(topology) if each.action != "none"]
+    refused = [each.problem for each in changes if each.action == "refuse"]
+    if refused:
+        raise ConfigError("; ".join(refused))
     admin = TopicAdmin(admin_properties(topology))
     try:
         await admin.create(
@@ -120,20 +129,44 @@ def _change(
     topic: NeededTopic,
     needed: Sequence[NeededTopic],
     existing: Mapping[str, int],
-    source_bytes: int,
+    settings: Mapping[str, Mapping[str, str]],
 ) -> Change:
-    wanted = topic.partitions or _partitions_of(topic.like, needed, existing)
+    wanted = topic.partitions or max(_planned(each, needed, existing) for each in topic.sources)
     has = existing.get(topic.name)
-    action = "create" if has is None else "none"
-    if has is not None and topic.is_internal and has < wanted:
-        action = "grow"
-    settings = dict(topic.config) if action == "create" else {}
-    if settings and topic.room_bytes:
-        settings["max.message.bytes"] = str(source_bytes + topic.room_bytes)
-    partitions = has if action == "none" and has is not None else wanted
-    return Change(topic.name, str(topic.kind), action, partitions, topic.replication, settings)
+    kind, replication = str(topic.kind), topic.replication
+    if has is None:
+        sizes = [int(settings[each][_SIZE]) for each in topic.sources if each in settings]
+        size = max(sizes, default=_DEFAULT_MESSAGE_BYTES) + topic.room_bytes
+        config = {**topic.config, _SIZE: str(size)} if topic.room_bytes else topic.config
+        return Change(topic.name, kind, "create", wanted, replication, config)
+    problem = _problem(topic, existing, settings.get(topic.name, {}))
+    if problem:
+        return Change(topic.name, kind, "refuse", has, replication, problem=problem)
+    if topic.is_internal and has < wanted:
+        return Change(topic.name, kind, "grow", wanted, replication)
+    return Change(topic.name, kind, "none", has, replication)
 
 
-def _partitions_of(source: str, needed: Sequence[NeededTopic], existing: Mapping[str, int]) -> int:
+def _problem(topic: NeededTopic, existing: Mapping[str, int], settings: Mapping[str, str]) -> str:
+    """Return why a topic cannot be used as it is, and the way out; empty if it can."""
+    if not topic.is_exact:
+        return ""
+    misfit = topic.misfit(existing)
+    if misfit and existing[topic.name] > existing[topic.like]:
+        return (
+            f"{misfit}; let the workers finish and stop them, remove headrace's own topics with"
+            " `headrace topics delete`, and apply again"
+        )
+    for name, wanted in topic.config.items():
+        has = settings.get(name, wanted)
+        if has != wanted:
+            return (
+                f"topic '{topic.name}' has {name}={has}, which may remove records that are not"
+                f" finished; set {name} of it to {wanted}"
+            )
+    return ""
+
+
+def _planned(source: str, needed: Sequence[NeededTopic], existing: Mapping[str, int]) -> int:
     planned = next((each.partitions for each in needed if each.name == source), None)
     return existing.get(source) or planned or 1

@@ -16,7 +16,11 @@ def topics() -> None:
 @json_option
 @bootstrap_option
 def plan(file: str, as_json: bool, bootstrap_servers: str | None) -> int:
-    """Show which topics exist and which `apply` would create or grow."""
+    """Show which topics exist and which `apply` would create or grow.
+
+    Exits 2 if a topic that exists cannot be used: a derived or retry topic with more partitions
+    than its source, or that time or size may empty.
+    """
     import asyncio
 
     from headrace.cli import topic_plan
@@ -24,7 +28,7 @@ def plan(file: str, as_json: bool, bootstrap_servers: str | None) -> int:
 
     changes = asyncio.run(topic_plan.plan(load_reachable(file, bootstrap_servers)))
     print(topic_plan.rendered(changes, as_json=as_json))
-    return Exit.OK
+    return Exit.USAGE if any(each.problem for each in changes) else Exit.OK
 
 
 @topics.command()
@@ -32,7 +36,10 @@ def plan(file: str, as_json: bool, bootstrap_servers: str | None) -> int:
 @json_option
 @bootstrap_option
 def apply(file: str, as_json: bool, bootstrap_servers: str | None) -> int:
-    """Create missing topics; headrace's own grow with their source. Never asks."""
+    """Create missing topics; headrace's own grow with their source. Never asks.
+
+    Does nothing and exits 2 where `plan` does.
+    """
     import asyncio
 
     from headrace.cli import topic_plan
@@ -53,7 +60,7 @@ def apply(file: str, as_json: bool, bootstrap_servers: str | None) -> int:
 def delete(file: str, yes: bool, bootstrap_servers: str | None) -> int:
     """Remove headrace's own topics of a pipeline, never a source or a sink.
 
-    Dead letters and delayed records go with them.
+    Dead letters, delayed records and everything on its way between steps go with them.
     """
     import asyncio
 
@@ -67,7 +74,11 @@ def delete(file: str, yes: bool, bootstrap_servers: str | None) -> int:
         return Exit.OK
     if not yes:
         listing = ", ".join(names)
-        click.confirm(f"delete {listing}, with every dead letter in them?", abort=True, err=True)
+        click.confirm(
+            f"delete {listing}, with every dead letter and unfinished record in them?",
+            abort=True,
+            err=True,
+        )
     asyncio.run(topic_plan.delete(topology, names))
     for name in names:
         print(f"- deleted {name}")

@@ -51,5 +51,5 @@ def try_(
     from headrace.cli.rehearsing import Trial, conduct
     from headrace.cli.settings import load_pipeline
 
-    trial = Trial.of(file, load_pipeline(file), input, topic, limit)
+    trial = Trial.of(file, load_pipeline(file, imports=True), input, topic, limit)
     return show(conduct(trial, wait_s), trial, Shown(diff, expect, as_json)) or Exit.OK

@@ -70,7 +70,7 @@ def up(
     from headrace.cli.feeding import Inputs
     from headrace.cli.settings import load_pipeline
 
-    loaded = load_pipeline(file, bootstrap_servers)
+    loaded = load_pipeline(file, bootstrap_servers, imports=True)
     wishes = Wishes(
         file=file,
         inputs=Inputs.parsed(inputs, loaded.topology, rate),

@@ -1,8 +1,16 @@
 """What each kind of step reads and writes of the document that goes through it."""
 
-from headrace.core import conditions
+from headrace.core.expressions import paths_read
 from headrace.core.fields import cut, normal, union
-from headrace.core.topology import Fields, FunctionStep, GatherStep, ModelStep, SplitStep, Step
+from headrace.core.topology import (
+    ELSE,
+    Fields,
+    FunctionStep,
+    GatherStep,
+    ModelStep,
+    SplitStep,
+    Step,
+)
 
 
 def read_by(step: Step) -> Fields:
@@ -10,7 +18,7 @@ def read_by(step: Step) -> Fields:
 
     A gather's children and the fields that a split keeps are read only if their result is.
     """
-    gate = conditions.reads_of(step.when)
+    gate = normal(paths_read(step.when))
     match step:
         case ModelStep():
             # An element can only be written into a list that is there.
@@ -37,9 +45,14 @@ def written_by(step: Step) -> Fields:
 
 def read_after(step: Step) -> Fields:
     """Return what a step's routes and sinks read of its result."""
-    routes = (conditions.reads_of(condition) for _, condition in step.routes)
+    routes = (normal(decided_by(condition)) for _, condition in step.routes)
     sinks = (
         normal((*sink.fields, *filter(None, (sink.key,)))) if sink.fields else None
         for sink in step.sinks
     )
     return union(*routes, *sinks)
+
+
+def decided_by(condition: str) -> tuple[str, ...]:
+    """Return the paths that the condition of a route reads."""
+    return () if condition == ELSE else paths_read(condition)

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 
 from headrace.core.effects import read_after, read_by
 from headrace.core.fields import common, cut, minus, normal, union
+from headrace.core.known import known_fields
 from headrace.core.lineage import Lineage
 from headrace.core.parting import Parting
 from headrace.core.topology import (
     Fields,
     FunctionStep,
     GatherStep,
+    Inlet,
     JoinMode,
     ModelStep,
     SplitStep,
@@ -42,7 +44,7 @@ class Flow:
 
 def analyse(lineage: Lineage) -> Mapping[str, Flow]:
     """Return what goes through every step of a pipeline whose joins have no clashes."""
-    return _Analysis(lineage).run()
+    return _Analysis(lineage, known_fields(lineage)).run()
 
 
 @dataclass(slots=True)
@@ -50,6 +52,7 @@ class _Analysis:
     """One run from the sinks to the sources."""
 
     lineage: Lineage
+    known: Mapping[str, Fields]
     flows: dict[str, Flow] = field(default_factory=dict)
     leaving: dict[str, Fields] = field(default_factory=dict)
 
@@ -58,11 +61,16 @@ class _Analysis:
         for step in reversed(self.lineage.steps):
             kept = self._kept(step)
             flow = self._flow(step, self._live(step, kept))
-            self.flows[step.name] = replace(flow, kept=kept)
-            for inlet, fields in zip(step.inlets, flow.entering, strict=True):
+            entering = tuple(map(self._there, step.inlets, flow.entering))
+            self.flows[step.name] = replace(flow, entering=entering, kept=kept)
+            for inlet, fields in zip(step.inlets, entering, strict=True):
                 if inlet.step:
                     self.leaving[inlet.step] = union(self.leaving[inlet.step], fields)
         return self.flows
+
+    def _there(self, inlet: Inlet, fields: Fields) -> Fields:
+        """Return the fields of a set that the parent's document can have."""
+        return common(fields, self.known[inlet.step]) if inlet.step else fields
 
     def _kept(self, step: Step) -> tuple[str, ...]:
         match step:

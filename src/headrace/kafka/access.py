@@ -15,6 +15,7 @@ from headrace.kafka.translate import (
     UNREACHABLE,
     is_about_tokens,
     kafka_error,
+    let_go,
     refuses,
     translated,
 )
@@ -79,21 +80,26 @@ def await_access(connection: Mapping[str, Any], within_s: float) -> None:
     client = made(AdminClient, {**connection, "error_cb": complaints})
     deadline = time.monotonic() + within_s
     patience_s = _FIRST_PATIENCE_S
-    while True:
-        left_s = max(deadline - time.monotonic(), _FIRST_PATIENCE_S)
-        try:
-            client.list_topics(timeout=min(left_s, patience_s))
-        except KafkaException as error:
-            reason = complaints.reason(client, error)
-            if complaints.first is not None:
-                raise _security_error(reason, connection) from error
-            _require_plain_port(connection)
-            if time.monotonic() >= deadline:
-                raise _unavailable(connection, within_s) from error
-            # The metadata of a large cluster far away takes a while.
-            patience_s *= 2
-        else:
-            return
+    try:
+        while True:
+            left_s = max(deadline - time.monotonic(), _FIRST_PATIENCE_S)
+            try:
+                client.list_topics(timeout=min(left_s, patience_s))
+            except KafkaException as error:
+                let_go(error)
+                reason = complaints.reason(client, error)
+                if complaints.first is not None:
+                    raise _security_error(reason, connection) from error
+                _require_plain_port(connection)
+                if time.monotonic() >= deadline:
+                    raise _unavailable(connection, within_s) from error
+                # The metadata of a large cluster far away takes a while.
+                patience_s *= 2
+            else:
+                return
+    finally:
+        # The error that leaves here would keep it alive: see `let_go`.
+        del client
 
 
 def _security_error(reason: KafkaError, connection: Mapping[str, Any]) -> SecurityError:

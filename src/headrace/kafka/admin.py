@@ -23,7 +23,7 @@ from headrace.core.records import Committed, TopicPartition
 from headrace.core.topology import Stage, Topology
 from headrace.errors import BrokerUnavailableError, ConfigError
 from headrace.kafka.properties import admin_properties, producer_properties, slot_of
-from headrace.kafka.translate import kafka_error, translated
+from headrace.kafka.translate import kafka_error, let_go, translated
 from headrace.ports import Bounds
 
 # A client that knew a broker before its restart may lose requests for good; a new one is made
@@ -173,6 +173,7 @@ class KafkaGroup:
             try:
                 return call()
             except KafkaException as error:
+                let_go(error)
                 failure = translated(error, doing)
                 if failure.retryable:
                     # The client goes on asking the leader of the epoch it once knew, for ever; a

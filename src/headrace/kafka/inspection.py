@@ -17,7 +17,7 @@ from headrace.core.topics import needed_topics
 from headrace.core.topology import Topology
 from headrace.errors import BrokerUnavailableError
 from headrace.kafka.properties import admin_properties
-from headrace.kafka.translate import MISSING, kafka_error, translated
+from headrace.kafka.translate import MISSING, kafka_error, let_go, translated
 from headrace.spec.live import LiveCluster, LiveTopic
 
 _ANSWER_WITHIN_S = 10.0
@@ -49,6 +49,9 @@ def _inspect(topology: Topology) -> LiveCluster:
     asking = _Inspection(topology)
     try:
         return asking.answer()
+    except KafkaException as error:
+        let_go(error)
+        raise translated(error, "looking at the cluster") from error
     finally:
         asking.close()
 

@@ -16,7 +16,7 @@ from headrace.core.topology import Stage, Topology
 from headrace.errors import BrokerError, BrokerUnavailableError, SecurityError
 from headrace.kafka.admin import KafkaGroup
 from headrace.kafka.properties import admin_properties
-from headrace.kafka.translate import kafka_error, translated
+from headrace.kafka.translate import kafka_error, let_go, translated
 
 EVERY_S = 60.0
 _ANSWER_WITHIN_S = 10.0
@@ -132,6 +132,7 @@ class Purge:
             self._admin = None
             raise BrokerUnavailableError("no answer from Kafka while removing records") from None
         except KafkaException as error:
+            let_go(error)
             self._admin = None
             if kafka_error(error).code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
                 topics = ", ".join(sorted({place.topic for place in before}))

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from headrace.core.records import Record, TopicPartition
 from headrace.errors import BrokerError, BrokerUnavailableError, MissingTopicsError
-from headrace.kafka.translate import translated
+from headrace.kafka.translate import let_go, translated
 
 ANSWER_WITHIN_S = 10.0
 _EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
@@ -179,7 +179,11 @@ def _all_partitions(
         # Asking for one topic by name could create it.
         known = client.list_topics(timeout=within_s).topics
     except KafkaException as error:
+        let_go(error)
         raise translated(error, f"asking {connection['bootstrap.servers']} for topics") from error
+    finally:
+        # The error that leaves here would keep it alive: see `let_go`.
+        del client
     return {
         name: [TopicPartition(name, number) for number in sorted(topic.partitions)]
         for name, topic in known.items()
@@ -200,9 +204,9 @@ def log_bounds(
         BrokerError: Kafka refuses, or no broker answers.
     """
     level = IsolationLevel.READ_COMMITTED if is_committed else IsolationLevel.READ_UNCOMMITTED
-    client = AdminClient(dict(connection))
-    starts = _offsets(client, dict.fromkeys(partitions, _EARLIEST), level)
-    ends = _offsets(client, dict.fromkeys(partitions, _LATEST), level)
+    starts, ends = _offsets(
+        connection, [dict.fromkeys(partitions, spec) for spec in (_EARLIEST, _LATEST)], level
+    )
     return {each: (starts[each], ends[each]) for each in partitions}
 
 
@@ -214,31 +218,46 @@ def offsets_at(
     Raises:
         BrokerError: Kafka refuses, or no broker answers.
     """
-    client = AdminClient(dict(connection))
     asked = {each: _for_timestamp(at_ms) for each, at_ms in times_ms.items()}
-    found = _offsets(client, asked, IsolationLevel.READ_COMMITTED)
+    (found,) = _offsets(connection, [asked], IsolationLevel.READ_COMMITTED)
     return {each: None if offset < 0 else offset for each, offset in found.items()}
 
 
 def _offsets(
-    client: AdminClient, asked: Mapping[TopicPartition, Any], level: IsolationLevel
-) -> Mapping[TopicPartition, int]:
-    if not asked:
-        return {}
+    connection: Mapping[str, Any],
+    questions: Sequence[Mapping[TopicPartition, Any]],
+    level: IsolationLevel,
+) -> Sequence[Mapping[TopicPartition, int]]:
+    """Return the offsets that each question asks for, in order."""
+    client = AdminClient(dict(connection))
+    found: list[Mapping[TopicPartition, int]] = []
     try:
-        answers = client.list_offsets(
-            {ClientPartition(*each): spec for each, spec in asked.items()},
-            isolation_level=level,
-            request_timeout=ANSWER_WITHIN_S,
-        )
-        return {
-            TopicPartition(each.topic, each.partition): answer.result(ANSWER_WITHIN_S + 1).offset
-            for each, answer in answers.items()
-        }
+        for asked in questions:
+            if not asked:
+                found.append({})
+                continue
+            answers = client.list_offsets(
+                {ClientPartition(*each): spec for each, spec in asked.items()},
+                isolation_level=level,
+                request_timeout=ANSWER_WITHIN_S,
+            )
+            found.append(
+                {
+                    TopicPartition(each.topic, each.partition): answer.result(
+                        ANSWER_WITHIN_S + 1
+                    ).offset
+                    for each, answer in answers.items()
+                }
+            )
     except KafkaException as error:
+        let_go(error)
         raise translated(error, "reading log ends") from error
     except TimeoutError as error:
         raise BrokerError("no answer from Kafka while reading log ends") from error
+    finally:
+        # See `let_go`.
+        del client
+    return found
 
 
 def _record(place: TopicPartition, message: Message) -> Record:

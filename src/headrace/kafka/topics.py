@@ -18,7 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from headrace.errors import BrokerError, BrokerUnavailableError
 from headrace.kafka.access import Complaints, made
-from headrace.kafka.translate import MISSING, kafka_error, translated
+from headrace.kafka.translate import MISSING, kafka_error, let_go, translated
 
 _ANSWER_WITHIN_S = 15.0
 _VISIBLE_WITHIN_S = 15.0
@@ -125,6 +125,7 @@ class TopicAdmin:
             try:
                 return call()
             except KafkaException as error:
+                let_go(error)
                 reason = self._complaints.reason(self._client(), error)
                 raise translated(reason, doing) from error
 

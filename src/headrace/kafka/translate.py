@@ -3,6 +3,7 @@
 # ruff: noqa: SLF001  (the client marks the codes of its own errors with an underscore)
 
 import re
+import traceback
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -83,6 +84,14 @@ MISSING = frozenset(
         KafkaError.UNKNOWN_TOPIC_ID,
     }
 )
+
+
+def let_go(error: BaseException) -> None:
+    """Empty the frames that an error passed: its traceback would keep their clients alive.
+
+    A client that is only destroyed long after its broker has gone may hang for ever.
+    """
+    traceback.clear_frames(error.__traceback__)
 
 
 def kafka_error(error: KafkaException) -> KafkaError:

@@ -313,7 +313,7 @@ class Place:
         failed = [at for at, row in enumerate(rows) if isinstance(row, RecordError)]
         if failed:
             for at in failed:
-                self._desk.give_up(items[at], rows[at], None, version)  # type: ignore[arg-type]
+                self._desk.give_up(items[at], rows[at], Work([items[at]]), version)  # type: ignore[arg-type]
             good = [at for at in range(len(items)) if not isinstance(rows[at], RecordError)]
             items = [items[at] for at in good]
             rows = [rows[at] for at in good]
@@ -606,7 +606,11 @@ def leave(record: Record, row: Outgoing) -> None:
 
 def settle(items: Sequence[Item], rows: Sequence[Rows]) -> None:
     """End documents with what they leave behind; finish records of which nothing is left."""
-    records: list[Record] = []
+    records = [item.record for item in items]
+    if all([r.pending == 1 and r.leader is r.outputs is None for r in records]):  # noqa: C419
+        finish(records, rows)  # type: ignore[arg-type]
+        return
+    records = []
     outputs: list[Output] = []
     for item, left in zip(items, rows, strict=True):
         record = item.record

@@ -1,12 +1,13 @@
 """A snapshot of a worker, for metrics, health and whoever asks."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import asdict, fields
 
 from headrace.core.topology import ModelStep, Stage
 from headrace.ports import PartitionStatus, StageStatus, StepStatus
 from headrace.runtime.assignments import Assignments
-from headrace.runtime.stage import Place, StageRun
+from headrace.runtime.stage import Place
 from headrace.runtime.stats import LATENCY_BOUNDS_S, Histogram, StageStats
 
 COUNTERS = tuple(
@@ -20,12 +21,12 @@ def snapshot(
     phase: str,
     stats: StageStats,
     assignments: Assignments,
-    run: StageRun,
+    places: Iterable[Place],
     now: float,
 ) -> StageStatus:
     """Describe a stage at work."""
     owned = sorted(assignments.owned, key=lambda ledger: ledger.partition)
-    steps = [_step(place, now) for place in run.steps.values()]
+    steps = [_step(place, now) for place in places]
     paused = next((step for step in steps if step.paused_reason), None)
     return StageStatus(
         pipeline=stage.pipeline,

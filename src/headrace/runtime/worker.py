@@ -142,7 +142,7 @@ class Worker:
             self.lifecycle.phase,
             self.stats,
             self.assignments,
-            self.steps,
+            self.steps.steps.values(),
             now,
         )
 

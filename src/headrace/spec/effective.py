@@ -4,9 +4,11 @@ from typing import Any
 
 from headrace.spec.connections import SecuritySpec, ServerSpec, Spec, TlsSpec
 from headrace.spec.lint import Report
-from headrace.spec.models import BatchSpec, ModelSpec, PipelineSpec, RetrySpec, StepSpec
+from headrace.spec.models import ModelSpec, PipelineSpec
+from headrace.spec.references import reference
+from headrace.spec.steps import BatchSpec, RetrySpec, StepSpec
 
-_OF_THE_MODEL = frozenset({"server", "name", "version"})
+_OF_THE_MODEL = frozenset({"server", "name", "version", "versions"})
 _ADDED = ("headers", "parameters")
 _PLAIN = frozenset({"grpc", "http"})
 _LOGINS = ("token", "token_file", "oauth")
@@ -106,14 +108,14 @@ def _scheme(url: str) -> str:
 
 def _check_order(spec: PipelineSpec, report: Report) -> None:
     for topic, sink in spec.sinks.items():
-        step = spec.steps.get(sink.from_[0])
-        if step is None or sink.key is None:
+        if sink.key is None:
             continue
-        ordering = step.ordering or spec.defaults.ordering
-        if ordering == "key":
-            text = f"sink '{topic}' has a new key, but '{sink.from_[0]}' orders by the source's key"
-            hint = "records of one new key may change places; ordering: partition keeps them"
-            report.add("N060", ("sinks", topic, "key"), text, hint)
+        steps = (reference(name, spec.steps, spec.sources).step for name in sink.from_)
+        for name in dict.fromkeys(steps):
+            if (spec.steps[name].ordering or spec.defaults.ordering) == "key":
+                text = f"sink '{topic}' has a new key, but '{name}' orders by the source's key"
+                hint = "records of one new key may change places; ordering: partition keeps them"
+                report.add("N060", ("sinks", topic, "key"), text, hint)
 
 
 def _said(spec: Spec, without: frozenset[str] = frozenset()) -> dict[str, Any]:

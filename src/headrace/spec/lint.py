@@ -36,6 +36,8 @@ CODES: Mapping[str, str] = {
     "E034": "a step names a topic that the `sources` block does not declare",
     "E035": "a name that is probably a misspelt step",
     "E036": "a name stands for both a source and a step",
+    "E037": "a route that its step does not have",
+    "E038": "one name twice where once is enough",
     "E040": "characters or length that Kafka does not allow in a name",
     "E041": "a name that headrace keeps for its own topics",
     "E042": "a sink writes to a topic that the pipeline reads",
@@ -46,6 +48,22 @@ CODES: Mapping[str, str] = {
     "E047": "several ways to log in to one model server",
     "E048": "a profile that the protocol of the URL does not have",
     "E049": "replicas of one model that speak different protocols",
+    "E050": "a step that does several things",
+    "E051": "a field that does not belong to this kind of step",
+    "E052": "settings of a join where nothing joins, or that do not fit together",
+    "E053": "a join names a parent that it does not have",
+    "E054": "branches of different sources or splits meet in a join",
+    "E055": "branches of a join write the same field",
+    "E056": "a gather that does not fit its split",
+    "E057": "a field is read that nothing before it writes",
+    "E058": "routes in an order in which some can never be taken",
+    "E059": "a condition that cannot be understood",
+    "E060": "a function that cannot be named as module:callable",
+    "E061": "steps of one stage that do not belong together",
+    "E062": "records leave a stage and come back to it",
+    "E063": "versions whose shares are not a whole",
+    "E064": "fields that a split keeps are lost or overwritten before they are gathered",
+    "E065": "a function that cannot be imported or called",
     "E070": "two test cases have the same name",
     "E071": "a test names a step or a model that the pipeline does not have",
     "E072": "a test names a topic that the pipeline does not read or write",
@@ -60,13 +78,18 @@ CODES: Mapping[str, str] = {
     "E085": "a topic that does not take what may be written to it",
     "E086": "a cluster that does not keep as much offset metadata as headrace needs",
     "E087": "something that Kafka does not let this user do",
+    "E088": "a derived or retry topic whose settings may lose records",
     "W050": "something is declared and never used",
     "W051": "a secret travels unencrypted",
     "W052": "TLS settings for a URL without TLS",
+    "W053": "a field that is probably a misspelt one",
+    "W054": "a function that may lose what a gather needs",
+    "W055": "a function that drops every record",
     "W080": "a model that does not describe its tensors",
     "W085": "a sink that takes smaller records than the source gives",
     "W088": "a topic of headrace's own whose settings may lose records",
     "N060": "an order guarantee that may be weaker than it looks",
+    "N061": "a function to which whole documents are carried",
     "N080": "something about the cluster that this user may not ask",
 }
 """Every code and what it says. A code never changes its meaning and is never used again."""
@@ -153,7 +176,12 @@ class Report:
     @property
     def lints(self) -> tuple[Lint, ...]:
         """Everything found, in the order of the file."""
-        return tuple(sorted(self._found.values(), key=lambda lint: (lint.line, lint.where)))
+        return in_order(self._found.values())
+
+
+def in_order(lints: Iterable[Lint]) -> tuple[Lint, ...]:
+    """Return problems in the order of the file."""
+    return tuple(sorted(lints, key=lambda lint: (lint.line, lint.where)))
 
 
 def dotted(path: Path) -> str:

@@ -14,11 +14,14 @@ _SIZE = "max.message.bytes"
 _NEEDS: Mapping[TopicKind, tuple[str, ...]] = {
     TopicKind.SOURCE: ("READ", "DESCRIBE_CONFIGS"),
     TopicKind.SINK: ("WRITE", "DESCRIBE_CONFIGS"),
-    TopicKind.DERIVED: ("READ", "WRITE", "DESCRIBE_CONFIGS"),
-    TopicKind.RETRY: ("READ", "WRITE", "DESCRIBE_CONFIGS"),
+    TopicKind.DERIVED: ("READ", "WRITE", "DELETE", "DESCRIBE_CONFIGS"),
+    TopicKind.RETRY: ("READ", "WRITE", "DELETE", "DESCRIBE_CONFIGS"),
     TopicKind.DEAD_LETTERS: ("WRITE", "DESCRIBE_CONFIGS"),
     TopicKind.CONTROL: ("DESCRIBE_CONFIGS",),
 }
+
+
+_DELETE = "delete it while it is empty, and apply again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,33 +117,34 @@ def _check_permissions(topic: NeededTopic, found: LiveTopic, path: Path, report:
 def _check_own(
     topic: NeededTopic, found: LiveTopic, cluster: LiveCluster, path: Path, report: Report
 ) -> None:
-    source = cluster.topics.get(topic.like)
-    if source is not None and 0 < found.partitions != source.partitions > 0:
-        text = (
-            f"topic '{topic.name}' has {found.partitions} partitions,"
-            f" its source '{topic.like}' has {source.partitions}"
-        )
-        is_short = found.partitions < source.partitions
-        hint = "let it grow with `headrace topics apply`" if is_short else ""
-        report.add("E084", path, text, hint or "delete it while it is empty, and apply again")
+    counts = {name: each.partitions for name, each in cluster.topics.items()}
+    text = topic.misfit(counts)
+    if text:
+        is_short = found.partitions < max(counts.get(each, 0) for each in topic.sources)
+        hint = "let it grow with `headrace topics apply`" if is_short else _DELETE
+        report.add("E084", path, text, hint)
+    code = "E088" if topic.is_exact else "W088"
     for name, wanted in topic.config.items():
         has = found.settings.get(name, wanted)
         if has != wanted:
             text = f"topic '{topic.name}' has {name}={has}, not {wanted}: records may be lost"
-            report.add("W088", path, text, f"set {name} of it to {wanted}")
-    if topic.kind is not TopicKind.CONTROL and source is not None:
-        wanted_bytes = _bytes(source) + topic.room_bytes
-        if 0 < _bytes(found) < wanted_bytes and _bytes(source):
+            report.add(code, path, text, f"set {name} of it to {wanted}")
+    sizes = {each: _bytes(cluster.topics[each]) for each in topic.sources if each in cluster.topics}
+    largest = max(sizes, key=lambda each: sizes[each], default="")
+    if topic.kind is not TopicKind.CONTROL and sizes.get(largest):
+        wanted_bytes = sizes[largest] + topic.room_bytes
+        if 0 < _bytes(found) < wanted_bytes:
             text = (
                 f"topic '{topic.name}' takes {_bytes(found)} bytes a record, which is too little"
-                f" for one of '{topic.like}' with headers"
+                f" for one of '{largest}' with headers"
             )
             report.add("E085", path, text, f"set its {_SIZE} to {wanted_bytes}")
 
 
 def _check_sinks(stage: Stage, cluster: LiveCluster, report: Report) -> None:
-    known = [each for s in stage.sources if (each := cluster.topics.get(s.topic)) is not None]
-    largest = max(map(_bytes, known), default=0)
+    """Report sinks that take less than the source gives from which the stage's records come."""
+    source = cluster.topics.get(stage.root or stage.sources[0].topic)
+    largest = 0 if source is None else _bytes(source)
     for sink in stage.sinks:
         found = cluster.topics.get(sink.topic)
         if found is not None and 0 < _bytes(found) < largest:
@@ -162,10 +166,13 @@ def _check_metadata_bytes(cluster: LiveCluster, report: Report) -> None:
 
 
 def _path(topic: NeededTopic, topology: Topology) -> Path:
+    """Return what the file says that a topic is needed for: its writer, or else who reads it."""
     if topic.kind is TopicKind.SINK:
         return ("sinks", topic.name)
+    own = {outlet.topic: step.name for step in topology.steps for outlet in step.outlets}
+    own |= {name: step for step, name in topology.retry_topics.items()}
     readers = {inlet.topic: step.name for step in reversed(topology.steps) for inlet in step.inlets}
-    return ("steps", readers[topic.like or topic.name])
+    return ("steps", own.get(topic.name) or readers[topic.like or topic.name])
 
 
 def _bytes(topic: LiveTopic) -> int:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from headrace.errors import InvariantError, SpecError
 from headrace.spec.composer import compose
 from headrace.spec.effective import check_effective
+from headrace.spec.kinds import check_kinds
 from headrace.spec.lint import (
     Lines,
     Lint,
@@ -24,14 +25,13 @@ from headrace.spec.lint import (
     rendered,
 )
 from headrace.spec.models import PipelineSpec
+from headrace.spec.properties import check_properties
 from headrace.spec.refusals import report_refusals
-from headrace.spec.rules import (
-    Names,
-    check_names,
-    check_properties,
-    check_unused,
-    check_what_is_built,
-)
+from headrace.spec.rules import Names, check_names, check_unused
+from headrace.spec.shape import check_shape
+
+MODULE_PREFIX = "headrace_pipeline_"
+"""Begins the name under which a pipeline's module is executed."""
 
 _NAMED = 5
 _TARGET = re.compile(r"(?P<file>.+\.py)(?::(?P<name>[A-Za-z_]\w*))?")
@@ -125,13 +125,14 @@ def check_data(data: Any, report: Report, file: str) -> Checked:
     names = Names.of(data)
     check_names(names, report)
     check_properties(data, report)
-    check_what_is_built(names, report)
+    check_kinds(data, report)
     spec = None
     try:
         spec = PipelineSpec.model_validate(data)
     except ValidationError as exc:
         report_refusals(exc, data, report)
     if not has_errors(report.lints) and spec is not None:
+        check_shape(spec, report)
         check_unused(names, report)
         check_effective(spec, report)
     return Checked(None if has_errors(report.lints) else spec, report.lints, file, report.lines)
@@ -153,7 +154,7 @@ def _check_python(file: File, name: str, environ: Mapping[str, str]) -> Checked:
 
 
 def _execute(file: File) -> ModuleType:
-    name = f"headrace_pipeline_{file.stem}"
+    name = f"{MODULE_PREFIX}{file.stem}"
     place = importlib.util.spec_from_file_location(name, file)
     if place is None or place.loader is None:
         raise InvariantError(f"{file} has no import loader")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, JsonValue, SecretStr, WithJsonSchema, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from headrace.spec.connections import (
     KafkaSpec,
@@ -15,8 +15,9 @@ from headrace.spec.connections import (
     TlsSpec,
     refuse_several_logins,
 )
+from headrace.spec.references import reference
+from headrace.spec.steps import BatchSpec, OrderingName, RetrySpec, StepSpec, TombstonesName
 from headrace.spec.values import (
-    Dimension,
     DocumentPath,
     Duration,
     Name,
@@ -24,36 +25,16 @@ from headrace.spec.values import (
     Prefix,
     Scalar,
     Short,
+    Span,
     Start,
     Text,
     Topic,
     Url,
     Version,
-    Wait,
     Whole,
     Window,
     refuse,
 )
-
-OrderingName = Literal["key", "partition", "none"]
-TombstonesName = Literal["forward", "drop", "dead_letter"]
-Datatype = Literal[
-    "BOOL",
-    "UINT8",
-    "UINT16",
-    "UINT32",
-    "UINT64",
-    "INT8",
-    "INT16",
-    "INT32",
-    "INT64",
-    "FP16",
-    "FP32",
-    "FP64",
-    "BYTES",
-]
-
-_NAN_SCHEMA = WithJsonSchema({"enum": ["dead_letter", "null", None]})
 
 
 class TopicsSpec(Spec):
@@ -72,12 +53,14 @@ class TopicsSpec(Spec):
 class SourceSpec(Spec):
     """A topic that is read. Short form: the topic."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"deadline"})
-
     topic: Topic
     """The topic."""
     start: Start = "earliest"
     """`earliest`, `latest`, `error` or a time; used only where nothing is committed."""
+    deadline: Span | None = None
+    """How long after its timestamp a record is worth a model's time. One that is older becomes a
+    dead letter before the next step calls anything; default: for ever. A record's own header
+    `headrace-deadline` wins."""
     format: Literal["json"] = "json"
     """How values become documents; json is the only one yet."""
 
@@ -92,7 +75,7 @@ class SourceSpec(Spec):
 class ModelSpec(Spec):
     """A model on a server. Short form: the server's name. What it leaves out, the server says."""
 
-    not_built: ClassVar[frozenset[str]] = frozenset({"versions", "shadow"})
+    not_built: ClassVar[frozenset[str]] = frozenset({"shadow"})
 
     server: Text | None = None
     """Key under `servers`; either this or `url`."""
@@ -104,6 +87,9 @@ class ModelSpec(Spec):
     """The model's name on the server; default: its key in this file."""
     version: Version | None = None
     """Version to ask for; default: the server's choice."""
+    versions: dict[Version, Annotated[int, Field(ge=1, le=100), Whole]] | None = None
+    """Versions that share the records, each with its percentage: `{"3": 95, "4": 5}`. A hash of the
+    record's id decides, so a record that comes again asks the same version."""
     timeout: Duration | None = None
     """Longest a call may take; default: the server's, else 30s."""
     profile: ProfileName | None = None
@@ -134,36 +120,21 @@ class ModelSpec(Spec):
             raise refuse("E045", "a model needs either 'server' or 'url'", hint)
         if self.server is not None and self.serve is not None:
             raise refuse("E045", "'serve' belongs to the server", "move it under `servers`")
+        if self.versions is not None:
+            refuse_odd_shares(self.versions, self.version)
         if self.min_in_flight and self.max_in_flight and self.min_in_flight > self.max_in_flight:
             raise refuse("E013", "min_in_flight is above max_in_flight")
         refuse_several_logins(self.token, self.token_file, self.oauth)
         return self
 
 
-class BatchSpec(Spec):
-    """How records gather into requests."""
-
-    max_size: Annotated[int, Field(ge=1, le=10_000), Whole] = 64
-    """Most records in one request."""
-    max_wait: Wait = timedelta(milliseconds=5)
-    """Longest a record waits for its batch while the model has a slot free."""
-
-
-class RetrySpec(Spec):
-    """How failed calls are repeated."""
-
-    max_attempts: Annotated[int, Field(ge=1, le=1000), Whole] = 5
-    """Calls in all, the first one counted."""
-    first_delay: Duration = timedelta(milliseconds=200)
-    """Pause before the second attempt; it doubles from then on."""
-    max_delay: Duration = timedelta(seconds=30)
-    """Longest pause between two attempts."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.first_delay > self.max_delay:
-            raise refuse("E013", "first_delay is above max_delay")
-        return self
+def refuse_odd_shares(versions: Mapping[str, int], version: str | None) -> None:
+    """Refuse shares of versions that are not a whole, or a single version beside them."""
+    if version is not None:
+        raise refuse("E063", "'version' and 'versions' exclude each other", "keep one")
+    if sum(versions.values()) != 100:
+        text = f"the shares of 'versions' add up to {sum(versions.values())}, not to 100"
+        raise refuse("E063", text, "they are percentages")
 
 
 class DefaultsSpec(Spec):
@@ -181,94 +152,14 @@ class DefaultsSpec(Spec):
     """What becomes of a record without a value."""
 
 
-class StepBatchSpec(Spec):
-    """What a step says about batches; the rest comes from `defaults`."""
-
-    max_size: Annotated[int, Field(ge=1, le=10_000), Whole] | None = None
-    """Most records in one request; default: that of `defaults`."""
-    max_wait: Wait | None = None
-    """Longest a record waits for its batch; default: that of `defaults`."""
-
-
-class StepRetrySpec(Spec):
-    """What a step says about retries; the rest comes from `defaults`."""
-
-    max_attempts: Annotated[int, Field(ge=1, le=1000), Whole] | None = None
-    """Calls in all; default: that of `defaults`."""
-    first_delay: Duration | None = None
-    """Pause before the second attempt; default: that of `defaults`."""
-    max_delay: Duration | None = None
-    """Longest pause between two attempts; default: that of `defaults`."""
-
-
-class InputSpec(Spec):
-    """A tensor to send. Short form: the path in the document."""
-
-    path: DocumentPath
-    """Dotted path in the document."""
-    datatype: Datatype | None = None
-    """Datatype; default: from the model's metadata."""
-    shape: tuple[Dimension, ...] | None = None
-    """Shape of one row; default: from the model's metadata."""
-    default: JsonValue = None
-    """Used where the path is missing; null means that there is no default."""
-    parameters: dict[str, Scalar] = Field(default_factory=dict)
-    """Parameters of the tensor."""
-
-
-class OutputSpec(Spec):
-    """A field to write. Short form: the tensor."""
-
-    tensor: Text
-    """Name of the tensor."""
-    as_: Annotated[Literal["text", "base64"], Field(alias="as")] = "text"
-    """How BYTES are read: as UTF-8 text, or turned into base64."""
-    nan: Annotated[Literal["dead_letter", "null"], _NAN_SCHEMA] = "dead_letter"
-    """What NaN becomes: a dead letter, or null."""
-
-    @field_validator("nan", mode="before")
-    @classmethod
-    def _null_is_a_word(cls, value: object) -> object:
-        return "null" if value is None else value
-
-
-class StepSpec(Spec):
-    """A step: it calls a model for every record."""
-
-    not_built: ClassVar[frozenset[str]] = frozenset(
-        {
-            *("function", "split", "gather", "join", "routes", "when", "stage", "reads", "writes"),
-            *("prefer", "optional", "on_missing", "late_after", "deadline", "max_children"),
-        }
-    )
-
-    from_: Annotated[tuple[Text, ...], Field(alias="from", min_length=1), OneOrMany()]
-    """What it reads: a source, or a topic where there is no `sources` block."""
-    model: Text
-    """Key under `models`."""
-    inputs: dict[Text, Annotated[InputSpec, Short("path")]] = Field(min_length=1)
-    """Tensors to send: tensor to path in the document."""
-    outputs: dict[DocumentPath, Annotated[OutputSpec, Short("tensor")]] = Field(min_length=1)
-    """Fields to write: path in the document to tensor."""
-    ordering: OrderingName | None = None
-    """Which results leave in order; default: that of `defaults`."""
-    batch: StepBatchSpec = StepBatchSpec()
-    """How records gather into requests."""
-    retry: StepRetrySpec = StepRetrySpec()
-    """How failed calls are repeated."""
-    strict: bool | None = None
-    """Whether a lane stops at a failed record; default: that of `defaults`."""
-    tombstones: TombstonesName | None = None
-    """What becomes of a record without a value; default: that of `defaults`."""
-
-
 class SinkSpec(Spec):
     """A topic that results are written to. Short form: the step."""
 
     not_built: ClassVar[frozenset[str]] = frozenset({"format"})
 
     from_: Annotated[tuple[Text, ...], Field(alias="from", min_length=1), OneOrMany()]
-    """The step whose results are written."""
+    """The step whose results are written, or a route of it (`step.label`). A list is a union: the
+    results of each are written, nothing is joined."""
     key: DocumentPath | None = None
     """Path of the new key; default: the source's key and partition."""
     fields_: Annotated[tuple[DocumentPath, ...], Field(alias="fields"), OneOrMany()] = ()
@@ -276,9 +167,7 @@ class SinkSpec(Spec):
 
 
 class PipelineSpec(Spec):
-    """A pipeline: sources, a model step, sinks."""
-
-    not_built: ClassVar[frozenset[str]] = frozenset({"deadline"})
+    """A pipeline: sources, steps, sinks."""
 
     pipeline: Name
     """The pipeline's name; it begins the names of its topics and groups."""
@@ -297,7 +186,7 @@ class PipelineSpec(Spec):
     defaults: DefaultsSpec = DefaultsSpec()
     """What holds for every step that does not say otherwise."""
     steps: dict[Name, StepSpec] = Field(min_length=1)
-    """Steps, by name; a single one yet."""
+    """Steps, by name."""
     sinks: dict[Topic, Annotated[SinkSpec, Short("from", or_list=True)]] = Field(min_length=1)
     """Topics that are written, and the step that each takes its records from."""
 
@@ -318,4 +207,5 @@ def bare_topics(data: Mapping[str, Any]) -> list[str]:
         return []
     parents = [step.get("from") for step in steps.values() if isinstance(step, Mapping)]
     flat = [name for part in parents for name in (part if isinstance(part, list) else [part])]
-    return list(dict.fromkeys(n for n in flat if isinstance(n, str) and n not in steps))
+    topics = (name for name in flat if isinstance(name, str) and not reference(name, steps).step)
+    return list(dict.fromkeys(topics))

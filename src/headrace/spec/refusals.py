@@ -38,7 +38,6 @@ _SECRET_PLACES = frozenset(
     {"token", "client_secret", "headers", "password", "key_password", "properties"}
 )
 _SAYS_IT_ALL = frozenset({"E020", "E040", "E041", "E074"})
-_INSTEAD_OF_MODEL = frozenset({"function", "split", "gather"})
 
 
 def report_refusals(
@@ -50,7 +49,7 @@ def report_refusals(
         if detail["type"] == "extra_forbidden":
             _unknown_field(path, report, root)
         elif detail["type"] == "missing":
-            _missing_field(path, data, report, root)
+            _missing_field(path, report, root)
         elif detail["type"] == "too_short" and detail["input"]:
             # Its parts were refused one by one already.
             continue
@@ -107,12 +106,8 @@ def _unknown_field(path: Path, report: Report, root: type[Spec]) -> None:
     report.add("E011", path, f"unknown field '{field}' in {describe(path[:-1], root)}", hint)
 
 
-def _missing_field(path: Path, data: Any, report: Report, root: type[Spec]) -> None:
-    owner = path[:-1]
-    is_step = len(owner) == 2 and owner[0] == "steps"
-    if is_step and not _INSTEAD_OF_MODEL.isdisjoint(data["steps"][owner[1]]):
-        return
-    report.add("E010", path, f"{describe(owner, root)} needs '{path[-1]}'")
+def _missing_field(path: Path, report: Report, root: type[Spec]) -> None:
+    report.add("E010", path, f"{describe(path[:-1], root)} needs '{path[-1]}'")
 
 
 def _bad_value(detail: ErrorDetails, path: Path, report: Report, root: type[Spec]) -> None:
@@ -162,9 +157,18 @@ def spec_at(path: Path, root: type[Spec] = PipelineSpec) -> type[Spec]:
             if part == (info.alias or name)
         )
         spec = next(_specs_in(annotation))
-        if get_origin(annotation) is dict:
+        if _is_mapping(annotation):
             next(parts, None)
     return spec
+
+
+def _is_mapping(annotation: Any) -> bool:
+    """Whether a field holds a mapping of specs, in whatever it is wrapped."""
+    return get_origin(annotation) is dict or any(
+        get_origin(each) is dict or _is_mapping(each)
+        for each in get_args(annotation)
+        if not isinstance(each, type)
+    )
 
 
 def _specs_in(annotation: Any) -> Iterator[type[Spec]]:

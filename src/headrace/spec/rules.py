@@ -1,55 +1,12 @@
-"""Rules that look at more than one place of a pipeline: names, rings, topics, properties."""
+"""Rules that look at more than one place of a pipeline: names, rings, topics."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from headrace.spec.lint import Path, Report, did_you_mean, listing
-
-OWNED_PROPERTIES: Mapping[str, str] = {
-    "bootstrap.servers": "use kafka.bootstrap_servers",
-    "metadata.broker.list": "use kafka.bootstrap_servers",
-    "security.protocol": "use kafka.security.protocol",
-    "sasl.mechanism": "use kafka.security.mechanism",
-    "sasl.mechanisms": "use kafka.security.mechanism",
-    "sasl.username": "use kafka.security.username",
-    "sasl.password": "use kafka.security.password",
-    "sasl.oauthbearer.client.id": "use kafka.security.oauth.client_id",
-    "sasl.oauthbearer.client.secret": "use kafka.security.oauth.client_secret",
-    "sasl.oauthbearer.method": "kafka.security.oauth sets it",
-    "sasl.oauthbearer.scope": "use kafka.security.oauth.scope",
-    "sasl.oauthbearer.token.endpoint.url": "use kafka.security.oauth.token_url",
-    "ssl.ca.location": "use kafka.security.tls.ca",
-    "ssl.certificate.location": "use kafka.security.tls.cert",
-    "ssl.key.location": "use kafka.security.tls.key",
-    "ssl.key.password": "use kafka.security.tls.key_password",
-    "group.protocol": "use kafka.group_protocol",
-    "group.instance.id": "use kafka.membership",
-    "auto.offset.reset": "use `start` of a source",
-    "client.id": "it tells workers from one another",
-    "group.id": "it is made of the pipeline and the step",
-    "transactional.id": "it is made of the pipeline, the step and the slot",
-    "enable.auto.commit": "offsets are part of the transaction",
-    "enable.auto.offset.store": "offsets are part of the transaction",
-    "auto.commit.interval.ms": "offsets are part of the transaction",
-    "isolation.level": "exactly once needs read_committed",
-    "enable.idempotence": "exactly once needs it",
-    "acks": "exactly once needs all",
-    "request.required.acks": "exactly once needs all",
-    "max.in.flight": "the producer's order depends on it",
-    "max.in.flight.requests.per.connection": "the producer's order depends on it",
-    "enable.partition.eof": "headrace finds the end itself",
-    "partition.assignment.strategy": "joins need range",
-    "group.remote.assignor": "joins need range",
-    "partitioner": "keys are placed as the Java client does",
-    "transaction.timeout.ms": "it bounds how long a crash holds readers up",
-    "enable.gapless.guarantee": "the transaction is the guarantee",
-    "delivery.report.only.error": "every delivery is counted",
-    "logger": "headrace logs for the client",
-}
-"""librdkafka properties that `kafka.properties` must not name, and why or what to use."""
-
-_RESERVED_ENDING = "_cb"
+from headrace.spec.references import Reference, reference
+from headrace.spec.spelling import is_almost
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +15,10 @@ class Names:
 
     Attributes:
         parents: Step to what it reads.
+        routes: Step to the labels of its routes.
+        splits: Step that gathers to the split it names.
+        is_split: Steps that split.
+        stages: Step to its stage, for those that name one.
         models: Step to the model it calls.
         servers: Model to the server it names, empty for one with a URL.
         declared: Names of the declared servers.
@@ -66,6 +27,10 @@ class Names:
     """
 
     parents: Mapping[str, tuple[str, ...]]
+    routes: Mapping[str, tuple[str, ...]]
+    splits: Mapping[str, str]
+    is_split: frozenset[str]
+    stages: Mapping[str, str]
     models: Mapping[str, str]
     servers: Mapping[str, str]
     declared: frozenset[str]
@@ -80,6 +45,12 @@ class Names:
         sources = {name: _text(part, "topic") for name, part in _block(data, "sources").items()}
         return cls(
             parents={name: _texts(_field(part, "from")) for name, part in steps.items()},
+            routes={name: tuple(_block(part, "routes")) for name, part in steps.items()},
+            splits={
+                name: _text(_field(_field(part, "gather"), "split")) for name, part in steps.items()
+            },
+            is_split=frozenset(name for name, part in steps.items() if _field(part, "split")),
+            stages={name: _text(_field(part, "stage")) for name, part in steps.items()},
             models={name: _text(_field(part, "model")) for name, part in steps.items()},
             servers={name: _text(part, "server") for name, part in _block(data, "models").items()},
             declared=frozenset(_block(data, "servers")),
@@ -87,42 +58,26 @@ class Names:
             sinks={topic: _texts(part, "from") for topic, part in _block(data, "sinks").items()},
         )
 
+    def refer(self, name: str) -> Reference:
+        """Return what a `from` names."""
+        return reference(name, self.parents, self.sources or ())
+
+    def steps_read(self) -> Mapping[str, tuple[str, ...]]:
+        """Return per step the steps that it reads, whatever their routes."""
+        return {
+            step: tuple(filter(None, (self.refer(each).step for each in parents)))
+            for step, parents in self.parents.items()
+        }
+
 
 def check_names(names: Names, report: Report) -> None:
     """Report every name that leads nowhere, and everything that leads in a ring."""
     _check_parents(names, report)
     _check_rings(names, report)
     _check_models(names, report)
+    _check_gathers(names, report)
+    _check_stages(names, report)
     _check_sinks(names, report)
-
-
-def check_properties(data: Any, report: Report) -> None:
-    """Report the Kafka properties that headrace sets itself."""
-    kafka = _block(data, "kafka") if isinstance(data, Mapping) else {}
-    for key in _block(kafka, "properties"):
-        reason = OWNED_PROPERTIES.get(key)
-        if key.endswith(_RESERVED_ENDING):
-            reason = "callbacks are headrace's"
-        if reason:
-            report.add(
-                "E043", ("kafka", "properties", key), f"headrace sets '{key}' itself", reason
-            )
-
-
-def check_what_is_built(names: Names, report: Report) -> None:
-    """Report the shapes of graphs that cannot run yet."""
-    for step in list(names.parents)[1:]:
-        first = next(iter(names.parents))
-        text = f"not built yet: several steps ('{step}' beside '{first}')"
-        report.add("E020", ("steps", step), text, "use one pipeline per model and a topic between")
-    for step, parents in names.parents.items():
-        if len(parents) > 1:
-            text = f"not built yet: 'join' (step '{step}' reads {len(parents)})"
-            report.add("E020", ("steps", step, "from"), text)
-    for topic, parents in names.sinks.items():
-        if len(parents) > 1:
-            text = f"not built yet: a union (sink '{topic}' reads {len(parents)})"
-            report.add("E020", ("sinks", topic), text)
 
 
 def _check_parents(names: Names, report: Report) -> None:
@@ -133,34 +88,46 @@ def _check_parents(names: Names, report: Report) -> None:
             )
     for step, parents in names.parents.items():
         for parent in parents:
-            if parent not in names.parents and parent not in (names.sources or {}):
+            path = ("steps", step, "from")
+            found = names.refer(parent)
+            if found.label:
+                _check_label(f"step '{step}'", found, names, path, report)
+            elif not found.step and parent not in (names.sources or {}):
                 _check_topic(step, parent, names, report)
+
+
+def _check_label(who: str, found: Reference, names: Names, path: Path, report: Report) -> None:
+    labels = names.routes[found.step]
+    if found.label not in labels:
+        text = f"{who} reads '{found.label}' of '{found.step}', which has no such route"
+        nothing = f"'{found.step}' has no routes; for a topic of that name, declare it in `sources`"
+        hint = did_you_mean(found.label, labels, listing(labels, nothing))
+        report.add("E037", path, text, hint)
 
 
 def _check_topic(step: str, parent: str, names: Names, report: Report) -> None:
     path: Path = ("steps", step, "from")
-    router, _, label = parent.rpartition(".")
-    if router in names.parents:
-        text = f"not built yet: 'routes' (step '{step}' reads '{label}' of '{router}')"
-        report.add("E020", path, text)
-    elif names.sources is not None:
-        known = [*names.sources, *names.parents]
+    if names.sources is not None:
+        known = [*names.sources, *_ways(names)]
         hint = did_you_mean(parent, known, listing(known, f"add {parent} to sources"))
         report.add("E034", path, f"step '{step}' reads '{parent}', which no source declares", hint)
-    else:
-        _check_misspelt(step, parent, names, report)
-
-
-def _check_misspelt(step: str, parent: str, names: Names, report: Report) -> None:
-    near = [name for name in names.parents if _is_misspelt(parent, name)]
+        return
+    near = [name for name in _ways(names) if is_almost(parent, name)]
     if near:
         text = f"step '{step}' reads '{parent}', which is almost the step '{near[0]}'"
         hint = f"did you mean '{near[0]}'? For a topic, write sources: {{{parent}: {parent}}}"
-        report.add("E035", ("steps", step, "from"), text, hint)
+        report.add("E035", path, text, hint)
+
+
+def _ways(names: Names) -> Iterator[str]:
+    """Yield everything that a step or a sink may read but sources."""
+    for step, labels in names.routes.items():
+        yield step
+        yield from (f"{step}.{label}" for label in labels)
 
 
 def _check_rings(names: Names, report: Report) -> None:
-    for ring in rings(names.parents):
+    for ring in rings(names.steps_read()):
         text = (
             f"step '{ring[0]}' reads itself"
             if len(ring) == 1
@@ -191,40 +158,78 @@ def _check_models(names: Names, report: Report) -> None:
             report.add("E032", ("models", model, "server"), text, hint)
 
 
+def _check_gathers(names: Names, report: Report) -> None:
+    for step, split in names.splits.items():
+        path = ("steps", step, "gather", "split")
+        if not split or split in names.is_split:
+            continue
+        hint = did_you_mean(split, names.is_split, listing(names.is_split, "add a split step"))
+        kind = "no split" if split in names.parents else "no step"
+        report.add("E056", path, f"step '{step}' gathers '{split}', which is {kind}", hint)
+
+
+def _check_stages(names: Names, report: Report) -> None:
+    for step, stage in names.stages.items():
+        if stage in names.parents and names.stages[stage] != stage:
+            text = f"step '{step}' is in stage '{stage}', but step '{stage}' is in one of its own"
+            report.add(
+                "E061", ("steps", step, "stage"), text, "their consumer groups need two names"
+            )
+
+
 def _check_sinks(names: Names, report: Report) -> None:
     read = set(topics_read(names))
     for topic, parents in names.sinks.items():
         if topic in read:
             text = f"sink '{topic}' writes to a topic that the pipeline reads: it would never end"
             report.add("E042", ("sinks", topic), text, "write to another topic")
-        for parent in parents:
-            if parent not in names.parents:
-                hint = did_you_mean(
-                    parent, names.parents, listing(names.parents, "declare the step")
-                )
+        path = ("sinks", topic, "from")
+        for parent in dict.fromkeys(parents):
+            found = names.refer(parent)
+            if found.label:
+                _check_label(f"sink '{topic}'", found, names, path, report)
+            elif not found.step:
+                known = list(_ways(names))
+                hint = did_you_mean(parent, known, listing(known, "declare the step"))
                 text = f"sink '{topic}' takes from unknown step '{parent}'"
-                report.add("E033", ("sinks", topic, "from"), text, hint)
+                report.add("E033", path, text, hint)
+            if parents.count(parent) > 1:
+                text = f"sink '{topic}' takes from '{parent}' twice"
+                report.add("E038", path, text, "once is enough")
 
 
 def check_unused(names: Names, report: Report) -> None:
     """Report what is declared in vain; worth saying only where every name leads somewhere."""
     parents = {parent for group in names.parents.values() for parent in group}
+    read = {names.refer(name) for group in names.sinks.values() for name in group}
+    read |= {names.refer(name) for name in parents}
     used = {
         "sources": parents,
         "models": set(names.models.values()),
         "servers": set(names.servers.values()),
+        "steps": {each.step for each in read},
     }
-    declared = {"sources": names.sources or (), "models": names.servers, "servers": names.declared}
+    declared = {
+        "sources": names.sources or (),
+        "models": names.servers,
+        "servers": names.declared,
+        "steps": names.parents,
+    }
     for block, members in declared.items():
         for name in sorted(set(members) - used[block]):
             report.add("W050", (block, name), f"'{name}' of {block} is never used")
+    for step, labels in names.routes.items():
+        for label in labels:
+            if not read & {Reference(step), Reference(step, label)}:
+                text = f"route '{label}' of step '{step}' is never used: its records end there"
+                report.add("W050", ("steps", step, "routes", label), text)
 
 
 def topics_read(names: Names) -> Iterator[str]:
     """Return the topics that the steps read."""
     sources = names.sources or {}
     for parents in names.parents.values():
-        yield from (sources.get(name, name) for name in parents if name not in names.parents)
+        yield from (sources.get(name, name) for name in parents if not names.refer(name).step)
 
 
 def rings(parents: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]]:
@@ -257,27 +262,8 @@ def _follow(
             trail[parent] = iter(parents[parent])
 
 
-def _is_misspelt(name: str, step: str) -> bool:
-    # Names of two or three letters are near to everything.
-    return 2 * _distance(name, step) < min(5, max(len(name), len(step)))
-
-
-def _distance(left: str, right: str) -> int:
-    """Return the Levenshtein distance, or 3 for anything above 2."""
-    if abs(len(left) - len(right)) > 2:
-        return 3
-    above = list(range(len(right) + 1))
-    for row, char in enumerate(left, 1):
-        current = [row]
-        for column, other in enumerate(right, 1):
-            cost = above[column - 1] + (char != other)
-            current.append(min(cost, above[column] + 1, current[-1] + 1))
-        above = current
-    return min(above[-1], 3)
-
-
-def _block(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = data.get(key)
+def _block(data: Any, key: str) -> Mapping[str, Any]:
+    value = _field(data, key)
     return value if isinstance(value, Mapping) else {}
 
 

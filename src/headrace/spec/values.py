@@ -34,6 +34,7 @@ _LONGEST_US = 100_000 * _UNITS_US["d"]
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _PREFIX = re.compile(r"[A-Za-z0-9._-]{0,80}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_FUNCTION = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _RESERVED_ENDINGS = (".retry", ".dead-letters", ".control")
 _RESERVED_NAMES = frozenset({"retry", "dead-letters", "control", "dlq-replay"})
 _RPC_SCHEMES = frozenset({"grpc", "grpcs"})
@@ -113,6 +114,47 @@ Window: TypeAlias = Annotated[
 ]
 """A duration from 0s to ten years."""
 
+Span: TypeAlias = Annotated[
+    timedelta,
+    BeforeValidator(_parse_duration),
+    AfterValidator(_Between(_FIRST_MS, timedelta(days=3650))),
+    _DURATION_TEXT,
+    _DURATION_SCHEMA,
+]
+"""A duration from 1ms to ten years."""
+
+_SIZES = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "GB": 10**9, "MB": 10**6, "kB": 1000, "B": 1}
+_SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)(GiB|MiB|KiB|GB|MB|kB|B)", re.ASCII)
+_SMALLEST, _LARGEST = 2**10, 2**30
+
+
+def _parse_size(value: object) -> int:
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise refuse("E012", "expects a size with its unit", "write it like 512KiB or 16MiB")
+    size = round(float(match[1]) * _SIZES[match[2]])
+    if not _SMALLEST <= size <= _LARGEST:
+        bounds = f"{show_size(_SMALLEST)} and {show_size(_LARGEST)}"
+        raise refuse("E013", f"must be between {bounds}")
+    return size
+
+
+def show_size(value: int) -> str:
+    """Return a size in the file's notation, in the largest unit that is exact."""
+    unit = next(unit for unit, size in _SIZES.items() if value % size == 0)
+    return f"{value // _SIZES[unit]}{unit}"
+
+
+Size: TypeAlias = Annotated[
+    int,
+    BeforeValidator(_parse_size),
+    PlainSerializer(show_size, return_type=str),
+    WithJsonSchema(
+        {"type": "string", "title": "size", "pattern": r"^\d+(\.\d+)?(GiB|MiB|KiB|GB|MB|kB|B)$"}
+    ),
+]
+"""A size from 1KiB to 1GiB, in bytes."""
+
 
 def _parse_start(value: object) -> str | int:
     if isinstance(value, str) and value in {"earliest", "latest", "error"}:
@@ -168,6 +210,15 @@ def _check_prefix(value: str) -> str:
 def _check_path(value: str) -> str:
     if not all(value.split(".")):
         raise refuse("E013", f"'{value}' is not a path in a document", "write it like page.text")
+    return value
+
+
+def _check_function(value: str) -> str:
+    if not _FUNCTION.fullmatch(value):
+        hint = "write it like rules:drop_impossible, a function of rules.py beside this file"
+        if "<" in value:
+            hint = "workers import it: give a lambda or an inner function a name in its module"
+        raise refuse("E060", f"'{value}' is not module:callable", hint)
     return value
 
 
@@ -242,6 +293,7 @@ Scalar: TypeAlias = Annotated[str | int | bool, BeforeValidator(_check_scalar)]
 Topic: TypeAlias = Annotated[str, AfterValidator(_check_topic)]
 Name: TypeAlias = Annotated[str, AfterValidator(_check_name)]
 Prefix: TypeAlias = Annotated[str, AfterValidator(_check_prefix)]
+FunctionName: TypeAlias = Annotated[str, AfterValidator(_check_function)]
 DocumentPath: TypeAlias = Annotated[str, AfterValidator(_check_path)]
 Url: TypeAlias = Annotated[str, AfterValidator(_check_url)]
 WebUrl: TypeAlias = Annotated[str, AfterValidator(_check_web_url)]

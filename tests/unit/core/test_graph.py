@@ -156,8 +156,9 @@ def test_a_function_that_does_not_say_what_it_needs_reads_and_writes_everything(
 
 def test_a_gather_of_whole_children_reads_everything():
     pages = dags.pages()
-    whole = replace(pages.stages[-1].steps[0], fields=None)
+    *before, last = pages.stages
+    whole = replace(last, steps=(replace(last.steps[0], fields=None),))
 
-    graph = graph_of(replace(pages, stages=(replace(pages.stages[-1], steps=(whole,)),)))
+    graph = graph_of(replace(pages, stages=(*before, whole)))
 
-    assert graph.steps[0].reads is None
+    assert graph.steps[-1].reads is None

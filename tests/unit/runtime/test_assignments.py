@@ -32,7 +32,9 @@ class Member:
         self.source = Reader()
         self.last_commits = 0
         self.last_commit_s = 0.0
-        self.assignments = Assignments(kafka, {"in": Lanes(Ordering.KEY)}, "w0", self.stats, **settings)
+        self.assignments = Assignments(
+            kafka, {"in": Lanes(Ordering.KEY)}, "w0", self.stats, **settings
+        )
 
     async def last_commit(self):
         await asyncio.sleep(self.last_commit_s)

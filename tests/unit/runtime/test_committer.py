@@ -10,6 +10,7 @@ from headrace.core.topology import Ordering
 from headrace.errors import BrokerUnavailableError, FencedError
 from headrace.runtime.assignments import Assignments
 from headrace.runtime.committer import MAX_BYTES, MAX_RECORDS, Committer, Pace, Writer
+from headrace.runtime.lanes import Lanes
 from headrace.runtime.stats import StageStats
 from tests.unit.runtime.parts import (
     MEMBER,
@@ -30,7 +31,7 @@ class Committing:
         self.stats = StageStats()
         self.busy = False
         self.room_made = 0
-        self.assignments = Assignments(kafka, Ordering.NONE, "w0", self.stats)
+        self.assignments = Assignments(kafka, {"in": Lanes(Ordering.NONE)}, "w0", self.stats)
         self.committer = Committer(
             kafka,
             kafka,

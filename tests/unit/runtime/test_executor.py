@@ -23,7 +23,6 @@ from tests.unit.runtime.parts import (
     RETRY,
     Doing,
     headers_of,
-    records_of,
     taken,
     with_step,
     work_of,
@@ -278,7 +277,7 @@ async def test_no_fault_of_a_record_pauses_the_step_and_uses_no_attempt(error):
 
     assert outcome.pause is error
     [(delay_s, again)] = outcome.follow
-    assert (delay_s, again.attempt, len(again.records)) == (0.0, 1, 2)
+    assert (delay_s, again.attempt, len(again.items)) == (0.0, 1, 2)
     assert not outcome.answered
 
 

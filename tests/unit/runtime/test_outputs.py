@@ -8,6 +8,7 @@ from headrace.core.records import Record, TopicPartition
 from headrace.core.topology import Sink
 from headrace.errors import InvalidInputError, OversizeError
 from headrace.formats.json_objects import encode
+from headrace.runtime.items import from_derived, from_source
 from headrace.runtime.outputs import Cause, Outputs, TopicFacts
 from tests.unit.runtime.parts import DEAD, FACTS, RETRY, SINKS, headers_of, ledger_of, stage_of
 
@@ -30,16 +31,29 @@ def record_of(value=b'{"text":"a"}', *, key=b"k", headers=None, topic="in", offs
     return record
 
 
+def outputs_of(sinks=SINKS, facts=FACTS):
+    stage = stage_of(sinks=sinks)
+    return Outputs(stage, stage.steps[0], facts, encode, lambda: 77)
+
+
+def item_of(record, document=None, version="1"):
+    """Return a record as a document, passed by the model if one is given."""
+    is_back = record.partition.topic == RETRY
+    item = from_derived(record) if is_back else from_source([record], None)[0]
+    if document is not None:
+        item.document, item.trail = document, f"shout=upper@{version}".encode()
+    return item
+
+
 def result_of(record, document=None, *, sinks=SINKS, facts=FACTS, version="1"):
     """Return the rows of one result, or why there is none."""
-    outputs = Outputs(stage_of(sinks=sinks), facts, encode)
-    [rows] = outputs.results([record], [document or {"text": "a"}], version)
+    item = item_of(record, document or {"text": "a"}, version)
+    [rows] = outputs_of(sinks, facts).results([item])
     return rows
 
 
 def letter_of(record, cause=CAUSE, facts=FACTS):
-    [row] = Outputs(stage_of(), facts, encode).dead_letter(record, cause)
-    return row
+    return outputs_of(facts=facts).dead_letter(item_of(record), cause)
 
 
 # Results
@@ -136,9 +150,10 @@ def test_a_result_its_topic_would_refuse_is_told_by_its_size(sinks, headers):
 def test_one_large_result_does_not_spoil_its_batch():
     facts = TopicFacts(FACTS.partitions, {"out": 2_000})
     records = [record_of(), record_of()]
-    outputs = Outputs(stage_of(), facts, encode)
+    texts = ["x" * 3_000, "x" * 1_200]
+    items = [item_of(r, {"text": text}) for r, text in zip(records, texts, strict=True)]
 
-    rows = outputs.results(records, [{"text": "x" * 3_000}, {"text": "x" * 1_200}], "1")
+    rows = outputs_of(facts=facts).results(items)
 
     assert [isinstance(row, OversizeError) for row in rows] == [True, False]
 
@@ -146,7 +161,7 @@ def test_one_large_result_does_not_spoil_its_batch():
 def test_a_tombstone_is_a_null_for_every_sink_under_the_records_key():
     sinks = (Sink("out"), Sink("in", key="text"))
 
-    rows = Outputs(stage_of(sinks=sinks), FACTS, encode).tombstone(record_of(None))
+    rows = outputs_of(sinks).outcome(item_of(record_of(None)))
 
     assert [row[:5] for row in rows] == [
         ("out", None, b"k", 1, 1_234),
@@ -198,6 +213,7 @@ def test_a_dead_letter_carries_format_identity_pipeline_and_user_headers_only():
         ("headrace-id", b"in-1-7"),
         ("headrace-source", b"in/1/7"),
         ("headrace-pipeline", b"f00d"),
+        ("headrace-at", b"77"),
         *USER_HEADERS,
     ]
 
@@ -230,8 +246,7 @@ def test_a_dead_letter_that_does_not_fit_goes_without_its_value():
 
 
 def retried(record):
-    [row] = Outputs(stage_of(), FACTS, encode).retry(record, CAUSE, 9_000)
-    return row
+    return outputs_of().retry(item_of(record), CAUSE, 9_000)
 
 
 def test_a_retry_record_is_the_record_as_read_with_its_attempt_and_time():
@@ -243,6 +258,7 @@ def test_a_retry_record_is_the_record_as_read_with_its_attempt_and_time():
         ("headrace-id", b"in-1-7"),
         ("headrace-source", b"in/1/7"),
         ("headrace-pipeline", b"f00d"),
+        ("headrace-at", b"77"),
         *USER_HEADERS,
         ("headrace-attempt", b"3"),
         ("headrace-not-before", b"9000"),

@@ -279,7 +279,8 @@ def test_the_needed_topics_are_named_once_with_how_they_are_made(compiled):
     ]
     retry = topics["prod.records.codes.retry"]
     assert (retry.partitions, retry.like, retry.replication) == (None, "medical.charts", 2)
-    assert retry.config == {"cleanup.policy": "delete", "retention.ms": "-1"}
+    kept = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+    assert retry.config == kept
     assert retry.room_bytes == ROOM_BYTES
     assert topics["prod.records.control"].config == {"cleanup.policy": "compact"}
     assert topics["risk.all"].partitions == 3

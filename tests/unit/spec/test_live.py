@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from headrace.core.topics import needed_topics
 from headrace.spec.compile import compile_pipeline
 from headrace.spec.lint import Report
 from headrace.spec.live import LiveCluster, LiveModel, LiveTopic, check_cluster, check_models
 from headrace.spec.loader import check_text
+from tests.unit import dags
 
-ALL = frozenset({"READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"})
+ALL = frozenset({"READ", "WRITE", "DELETE", "DESCRIBE", "DESCRIBE_CONFIGS"})
 SIZE = "max.message.bytes"
 OWN = {SIZE: "1100000", "cleanup.policy": "delete"}
 
@@ -84,9 +86,22 @@ def test_every_missing_topic_is_named_where_the_file_names_it(told):
             "tweets.translate.retry",
             {"settings": {**OWN, "retention.ms": "1000"}},
             (
-                "f:5: W088 topic 'tweets.translate.retry' has retention.ms=1000, not -1: records may be"
+                "f:5: E088 topic 'tweets.translate.retry' has retention.ms=1000, not -1: records may be"
                 " lost; set retention.ms of it to -1"
             ),
+        ),
+        (
+            "tweets.dead-letters",
+            {"settings": {**OWN, "cleanup.policy": "compact"}},
+            (
+                "f:5: W088 topic 'tweets.dead-letters' has cleanup.policy=compact, not delete:"
+                " records may be lost; set cleanup.policy of it to delete"
+            ),
+        ),
+        (
+            "tweets.translate.retry",
+            {"operations": frozenset({"READ", "WRITE", "DESCRIBE_CONFIGS"})},
+            "f:5: E087 this user may not DELETE topic 'tweets.translate.retry'; allow it with an ACL",
         ),
         (
             "tweets.dead-letters",
@@ -180,3 +195,59 @@ def test_a_silent_model_that_up_starts_has_a_way_out(topology):
     )
 
     assert report.lints[0].hint == "start it, for instance with `headrace up`"
+
+
+@pytest.fixture
+def told_of_dag():
+    """Return what is wrong between the pipeline of medical records and a cluster of its topics."""
+
+    def run(changes):
+        topology = dags.records()
+        topics = {
+            each.name: LiveTopic(8, {**each.config, SIZE: "1100000"}, ALL)
+            for each in needed_topics(topology)
+        }
+        topics |= {name: LiveTopic(8, {SIZE: "1000000"}, ALL) for name in SOURCES_AND_SINKS}
+        for name, change in changes.items():
+            topics[name] = replace(topics[name], **change)
+        groups = {stage.group: ALL for stage in topology.stages}
+        report = Report()
+        check_cluster(topology, LiveCluster(topics, groups), report)
+        return [(each.code, each.where, each.message) for each in report.lints]
+
+    return run
+
+
+SOURCES_AND_SINKS = ("medical.charts", "risk.charts")
+
+
+def test_a_dag_whose_cluster_has_everything_is_no_problem(told_of_dag):
+    assert told_of_dag({}) == []
+
+
+def test_a_derived_topic_that_does_not_fit_is_told_at_the_step_that_writes_it(told_of_dag):
+    settings = {"retention.ms": "604800000", SIZE: "1000000"}
+    found = told_of_dag({"records.kind.lab": {"partitions": 12, "settings": settings}})
+
+    assert [(code, path) for code, path, _ in found] == [
+        ("E084", "steps.kind"),
+        ("E088", "steps.kind"),
+        ("E085", "steps.kind"),
+    ]
+    assert found[0][2] == (
+        "topic 'records.kind.lab' has 12 partitions, its source 'medical.charts' has 8"
+    )
+
+
+def test_the_rights_on_every_derived_topic_and_group_are_checked(told_of_dag):
+    found = told_of_dag({"records.labs": {"operations": frozenset({"READ", "DESCRIBE_CONFIGS"})}})
+
+    assert found == [
+        ("E087", "steps.labs", "this user may not WRITE or DELETE topic 'records.labs'")
+    ]
+
+
+def test_a_sink_is_held_against_the_source_from_which_its_records_come(told_of_dag):
+    found = told_of_dag({"risk.charts": {"settings": {SIZE: "9"}}})
+
+    assert [code for code, *_ in found] == ["W085"]
