@@ -63,6 +63,7 @@ class Run:
     make: Callable[..., Any] = Worker
     has_storm: bool = True
     records: list[tuple[str, str, bytes | None]] = field(default_factory=list)
+    broken: list[BaseException] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rng = rng = random.Random(self.seed)
@@ -144,6 +145,7 @@ class Run:
 
     async def act(self) -> None:
         """Run the pipeline while workers come and go, until nothing is left to do."""
+        asyncio.get_running_loop().set_exception_handler(self._broke)
         rng = self.rng
         slots = ["w0", "w1", "w2"][: rng.randint(1, 3)] if self.has_storm else ["w0"]
         self.write(rng.randint(1, 12))
@@ -166,6 +168,11 @@ class Run:
         for fleet in self.fleets:
             fleet.start(slots[0])
         await self._until_settled()
+
+    def _broke(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Remember what a callback raised: a real loop would only log it."""
+        if "handle" in context:
+            self.broken.append(context["exception"])
 
     async def _until_settled(self, within_s: float = 900.0) -> None:
         loop = asyncio.get_running_loop()
@@ -196,10 +203,13 @@ class Run:
 
     def check_failures(self) -> None:
         """A worker may end because of the broker; nothing else is an excuse."""
+        for error in self.broken:
+            raise error
         for fleet in self.fleets:
             for slot, error in fleet.failures:
-                is_excused = isinstance(error, BrokerError)
-                assert is_excused, f"worker {slot} ended: {error!r}"
+                if not isinstance(error, BrokerError):
+                    error.add_note(f"{slot} ended")
+                    raise error
 
     # What came of it
 

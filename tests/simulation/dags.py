@@ -119,6 +119,17 @@ def unfused(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**data, "steps": steps}
 
 
+def fused(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same pipeline with all steps that come from one source in one stage."""
+    roots: dict[str, str] = {}
+    steps = {}
+    for name, step in data["steps"].items():
+        first = _listed(step["from"])[0].split(".")[0]
+        roots[name] = roots.get(first, first)
+        steps[name] = {**step, "stage": f"all_{roots[name]}"}
+    return {**data, "steps": steps}
+
+
 def compiled(data: Mapping[str, Any]) -> Topology:
     """Compile the data of a pipeline file.
 
