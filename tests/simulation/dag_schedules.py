@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -256,16 +256,44 @@ class Run:
             last[lane] = at
 
 
+class LateRun(Run):
+    """A run whose join or gather does not wait long enough for all parts: each id ends once."""
+
+    def _slowest_s(self) -> float:
+        return self.rng.choice([0.0, 1.0, 4.0])
+
+    def check(self) -> None:
+        """Every record leaves one result or one dead letter at the last step, and the right one."""
+        expected, written = self.expected(), self.written()
+        last = self.topology.steps[-1].name
+        ends: Counter[str] = Counter(
+            id_ for (_, id_, _), n in written.sinks.items() for _ in range(n)
+        )
+        ends.update(
+            id_ for (id_, step, _), n in written.dead.items() for _ in range(n) if step == last
+        )
+        once = Counter(id_ for _, id_, _ in self.records)
+        assert not different(once, ends), different(once, ends)
+        assert not written.sinks - expected.sinks, different(expected.sinks, written.sinks)
+
+
+async def late_schedule(seed: int, make: Callable[..., Any] = Worker) -> Run:
+    """Run a pipeline whose parts come late through a random schedule."""
+    data = dags.impatient(random.Random(f"late {seed}"))
+    return await dag_schedule(seed, make, data, kind=LateRun)
+
+
 async def dag_schedule(
     seed: int,
     make: Callable[..., Any] = Worker,
     data: Mapping[str, Any] | None = None,
     *,
     has_storm: bool = True,
+    kind: type[Run] = Run,
 ) -> Run:
     """Run a random pipeline through a random schedule and compare it with the interpreter."""
     data = data or dags.pipeline(random.Random(f"pipeline {seed}"), most_steps=6)
-    one = Run(seed, data, make, has_storm)
+    one = kind(seed, data, make, has_storm)
     try:
         try:
             await one.act()

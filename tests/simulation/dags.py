@@ -96,18 +96,34 @@ def pipeline(rng: random.Random, most_steps: int = 8) -> dict[str, Any]:
         _add_step(draft, f"s{number}")
     _read_all(draft, sources)
     _fuse(draft)
-    return {
-        "pipeline": "p",
-        "sources": {name: name for name in sources if _is_read(draft, name)},
-        "models": {name: {"url": "grpc://localhost:1"} for name in _models(draft)},
-        "defaults": {
-            "ordering": rng.choice(["key", "partition", "none"]),
-            "batch": {"max_size": rng.choice([1, 3, 8]), "max_wait": "5ms"},
-            "retry": {"max_attempts": 20, "first_delay": "100ms", "max_delay": "1s"},
-        },
-        "steps": draft.steps,
-        "sinks": _sinks(draft),
+    read = [name for name in sources if _is_read(draft, name)]
+    ordering = rng.choice(["key", "partition", "none"])
+    return _file(rng, draft.steps, read, _models(draft), _sinks(draft), ordering)
+
+
+def impatient(rng: random.Random) -> dict[str, Any]:
+    """Return a pipeline that ends in a join or gather which does not wait for ever."""
+    model = {"model": "upper", "inputs": {"a": "text"}}
+    waiting = {"timeout": rng.choice(["500ms", "2s"]), "late_after": "60s"}
+    last: dict[str, Any] = {"from": ["left", "right"], **model, "outputs": {"both": "x"}}
+    steps: dict[str, Any] = {
+        "left": {"from": "in0", **model, "outputs": {"a": "x"}},
+        "right": {"from": "in0", **model, "outputs": {"b": "x"}},
+        "last": {**last, **waiting},
     }
+    if rng.random() < 0.5:
+        steps = {
+            "parts": {"from": "in0", "split": {"each": "items", "as": "item", "keep": ["n"]}},
+            "left": {
+                "from": "parts",
+                "model": "upper",
+                "inputs": {"a": "item.word"},
+                "outputs": {"a": "x"},
+            },
+            "last": {"from": "left", "gather": {"split": "parts", "into": "all", **waiting}},
+        }
+    ordering = rng.choice(["key", "partition", "none"])
+    return _file(rng, steps, ["in0"], ["upper"], {"out0": "last"}, ordering)
 
 
 def unfused(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,6 +153,28 @@ def compiled(data: Mapping[str, Any]) -> Topology:
         SpecError: The pipeline is wrong, which one of ours never is.
     """
     return compile_pipeline(check_data(data, Report(), "random.yaml").unwrap(), FOLDER)
+
+
+def _file(
+    rng: random.Random,
+    steps: Mapping[str, Any],
+    sources: Iterable[str],
+    models: Iterable[str],
+    sinks: Mapping[str, Any],
+    ordering: str,
+) -> dict[str, Any]:
+    return {
+        "pipeline": "p",
+        "sources": {name: name for name in sources},
+        "models": {name: {"url": "grpc://localhost:1"} for name in models},
+        "defaults": {
+            "ordering": ordering,
+            "batch": {"max_size": rng.choice([1, 3, 8]), "max_wait": "5ms"},
+            "retry": {"max_attempts": 20, "first_delay": "100ms", "max_delay": "1s"},
+        },
+        "steps": steps,
+        "sinks": sinks,
+    }
 
 
 # Steps
