@@ -194,7 +194,12 @@ class Outputs:
         headers: list[Sequence[Header]] = []
         for item in items:
             models = trails.get(item.trail) or self._trail(item.trail)
-            own = [(wire.ID, item.id), (wire.SOURCE, source_of(item.id)), models, pipeline]
+            own = [
+                (wire.ID, item.id),
+                (wire.SOURCE, item.source or source_of(item.id)),
+                models,
+                pipeline,
+            ]
             if item.record.headers is not None:
                 own += user_headers(item.record)
             headers.append(own)
@@ -433,11 +438,9 @@ def _all_fitting(
     limit: int,
 ) -> "list[Outgoing | RecordError]":
     """Replace rows that are too large for their topic by the error that says so."""
-    large = limit // 2
-    if not any(
-        isinstance(row, RecordError) or len(value) + len(row[2] or b"") > large
-        for row, value in zip(rows, values, strict=True)
-    ) and not any(item.record.headers for item in items):
+    largest = max([len(value) for value in values]) if values else 0
+    longest = max([len(item.record.key or b"") for item in items]) if items else 0
+    if largest + longest <= limit // 2 and not any([item.record.headers for item in items]):  # noqa: C419
         return rows
     return [row if isinstance(row, RecordError) else _checked(row, limit) for row in rows]
 

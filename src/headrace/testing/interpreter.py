@@ -263,7 +263,7 @@ class _Journey:
         written = [p for name in self._passed(ours) - passed for p in self._writes(name)]
         if step.join is None or step.join.prefer != carrier:
             return written
-        # The carrier is preferred: it wins where it may write, which is anywhere if it may write all.
+        # The carrier is preferred: it wins where it may write, or anywhere if it may write all.
         wins = passed - self._passed(ours)
         if any(getattr(self._rules.steps[name], "writes", ()) is None for name in wins):
             return []
