@@ -120,7 +120,10 @@ class Run:
             return self.make(stage, ports, self.facts, fmt, settings)
 
         actions = Actions(
-            {step.name: [self.models[step.name]] for step in stage.models},
+            {
+                step.name: [self.models[step.name]] * max(1, len(step.model.versions))
+                for step in stage.models
+            },
             {
                 step.name: self.functions[step.name]
                 for step in stage.steps

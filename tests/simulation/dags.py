@@ -166,7 +166,7 @@ def _file(
     return {
         "pipeline": "p",
         "sources": {name: name for name in sources},
-        "models": {name: {"url": "grpc://localhost:1"} for name in models},
+        "models": {name: _served(rng) for name in models},
         "defaults": {
             "ordering": ordering,
             "batch": {"max_size": rng.choice([1, 3, 8]), "max_wait": "5ms"},
@@ -175,6 +175,11 @@ def _file(
         "steps": steps,
         "sinks": sinks,
     }
+
+
+def _served(rng: random.Random) -> dict[str, Any]:
+    shares = {"versions": {"1": 70, "2": 30}} if rng.random() < 0.15 else {}
+    return {"url": "grpc://localhost:1", **shares}
 
 
 # Steps
@@ -193,13 +198,15 @@ def _add_step(draft: Draft, name: str) -> None:
         kinds += [_gather] * (5 if len(draft.steps) > 3 else 2)
     if rng.random() < 0.3:
         step["ordering"] = rng.choice(["key", "partition", "none"])
+    if rng.random() < 0.1:
+        step["tombstones"] = rng.choice(["drop", "dead_letter"])
     make = rng.choice(kinds)
     if rng.random() < 0.15 and make is not _gather and (merged.texts or merged.numbers):
         step["when"] = _condition(draft, merged)
     made = make(draft, name, merged, step)
     draft.steps[name] = step
     draft.roots[name] = made.source
-    if rng.random() < 0.25 and make in (_model, _function) and (made.numbers or made.texts):
+    if rng.random() < 0.25 and (made.numbers or made.texts):
         labels = ["a", "b", "c"][: rng.randint(1, 3)]
         conditions = [_condition(draft, made) for _ in labels]
         if rng.random() < 0.6:
