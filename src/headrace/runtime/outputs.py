@@ -207,11 +207,14 @@ class Outputs:
 
     def derived_headers(self, items: Sequence[Item]) -> list[Sequence[Header]]:
         """Return what the next stage must know of each."""
-        pipeline, trails = self._pipeline, self._trails
+        pipeline = self._pipeline
         written: Header = (wire.AT, b"%d" % self._now_ms())
         headers: list[Sequence[Header]] = []
+        trail, models = None, _NO_MODELS
         for item in items:
-            models = trails.get(item.trail) or self._trail(item.trail)
+            if item.trail is not trail:
+                trail = item.trail
+                models = self._trails.get(trail) or self._trail(trail)
             own = [_VERSION, (wire.ID, item.id), models, pipeline, written]
             if item.scope:
                 own += scope_headers(item.scope)
@@ -386,6 +389,7 @@ class _OutletWriter:
 
 _MOST_TRAILS: Final = 1_000
 _VERSION: Header = (wire.VERSION, wire.FORMAT)
+_NO_MODELS: Header = (wire.MODELS, b"")
 _REPLAY: Header = (wire.REPLAY, b"1")
 
 

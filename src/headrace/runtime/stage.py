@@ -606,7 +606,11 @@ def leave(record: Record, row: Outgoing) -> None:
 
 def settle(items: Sequence[Item], rows: Sequence[Rows]) -> None:
     """End documents with what they leave behind; finish records of which nothing is left."""
-    records: list[Record] = []
+    records = [item.record for item in items]
+    if all([r.pending == 1 and r.leader is r.outputs is None for r in records]):  # noqa: C419
+        finish(records, rows)  # type: ignore[arg-type]
+        return
+    records = []
     outputs: list[Output] = []
     for item, left in zip(items, rows, strict=True):
         record = item.record
