@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from headrace.core.flow import FlowLimits
+from headrace.runtime.worker import LIMITS
 from headrace.testing.clock import run
 from tests.simulation.dag_schedules import LateRun, Run
 
@@ -53,6 +54,31 @@ def act(
     run(acted(), limit_s=3600)
     one.check()
     return one
+
+
+def test_what_is_released_while_a_transaction_commits_is_written() -> None:
+    steps = f"""
+steps:
+  a: {{from: in0, {up("text", "f1")}, stage: both}}
+  j: {{from: [in0, a], {up("f1", "f2")}, stage: both}}
+sinks: {{out0: j}}
+"""
+
+    act(steps, limits=LIMITS, many=40)
+
+
+def test_children_take_the_route_that_holds_for_them() -> None:
+    steps = f"""
+steps:
+  parts:
+    from: in0
+    split: {{each: items, as: item}}
+    routes: {{heavy: item.weight > 4, light: else}}
+  a: {{from: parts.heavy, {up("item.word", "f1")}}}
+sinks: {{out0: a, out1: parts.light}}
+"""
+
+    act(steps)
 
 
 @pytest.mark.parametrize("ordering", ["none", "key", "partition"])

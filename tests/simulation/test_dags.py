@@ -14,12 +14,6 @@ from tests.simulation.dag_schedules import Run, dag_schedule
 SCHEDULES = int(os.environ.get("HEADRACE_DAG_SCHEDULES", "600"))
 BLOCKS = 6
 
-TAUGHT = {
-    8: "what was released while a transaction committed counted as written",
-    109: "an outcome lost what its split kept where it passed another stage",
-}
-"""Seeds that once failed, and what they taught."""
-
 
 def calm(seed: int) -> Coroutine[Any, Any, Run]:
     return dag_schedule(seed, has_storm=False)
@@ -33,11 +27,6 @@ def apart(seed: int) -> Coroutine[Any, Any, Run]:
 def fused(seed: int) -> Coroutine[Any, Any, Run]:
     data = dags.pipeline(random.Random(f"apart {seed}"), most_steps=6)
     return dag_schedule(seed, data=dags.fused(data))
-
-
-@pytest.mark.parametrize("seed", TAUGHT)
-def test_a_schedule_that_failed_once_stays(seed: int) -> None:
-    explore(dag_schedule, [seed], limit_s=3600)
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
