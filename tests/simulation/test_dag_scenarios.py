@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
+from headrace.core import wire
 from headrace.core.flow import FlowLimits
 from headrace.runtime.worker import LIMITS
 from headrace.testing.clock import run
-from tests.simulation.dag_schedules import LateRun, Run
+from tests.simulation.dag_schedules import LateRun, Run, said
 
 TIGHT = FlowLimits(6, 10_000, 3, 5_000)
 """Three records that wait fill a partition, six a worker."""
@@ -148,6 +149,23 @@ sinks: {{out0: book}}
 """
 
     act(steps, many=40)
+
+
+def test_siblings_keep_their_order_in_a_fused_stage_as_they_do_apart() -> None:
+    steps = f"""
+steps:
+  parts: {{from: in0, split: {{each: items, as: item}}, stage: both}}
+  a: {{from: parts, {up("item.word", "f1")}, batch: {{max_size: 1}}, stage: both}}
+sinks: {{out0: a}}
+"""
+
+    one = act(steps, latency_s={"a": 2.0}, limits=LIMITS)
+
+    written = [said(each, wire.ID) for each in one.broker.records("out0", 0)]
+    siblings: dict[str, list[int]] = {}
+    for parent, child in (each.split("/") for each in written if "/" in each):
+        siblings.setdefault(parent, []).append(int(child))
+    assert all(found == sorted(found) for found in siblings.values()), siblings
 
 
 @pytest.mark.parametrize("seed", range(5))
