@@ -25,6 +25,7 @@ from headrace.core.topology import (
     Topology,
 )
 from headrace.errors import BrokerError
+from headrace.formats.conditions import compile_condition
 from headrace.formats.json_objects import decode, encode
 from headrace.runtime.outputs import TopicFacts
 from headrace.runtime.stage import Actions, Format
@@ -40,7 +41,7 @@ from headrace.testing import (
     Written,
 )
 from headrace.testing.interpreter import canonical
-from tests.simulation import dags
+from tests.simulation import dag_world, dags
 from tests.simulation.differences import different
 
 PARTITIONS = 3
@@ -93,17 +94,17 @@ class Run:
     def _model(self, step: ModelStep) -> ScriptedModel:
         name = step.model.name
         return ScriptedModel(
-            lambda *row: _single(dags.answer(name, row)),
+            lambda *row: _single(dag_world.answer(name, row)),
             outputs=len(step.outputs),
             latency_s=(0.0, self._slowest_s()),
-            poison=lambda *row: dags.is_poison(name, row),
+            poison=lambda *row: dag_world.is_poison(name, row),
             rates={"unavailable": 0.03, "timeout": 0.03, "failed": 0.03},
             budget=self.rng.randint(0, 2) if self.has_storm else 0,
             seed=self.seed,
         )
 
     def _function(self, step: FunctionStep) -> ScriptedFunction:
-        function = dags.FUNCTIONS[step.function]
+        function = dag_world.FUNCTIONS[step.function]
         return ScriptedFunction(function, latency_s=(0.0, self._slowest_s()), seed=self.seed)
 
     def _fleet(self, stage: Stage) -> Fleet:
@@ -117,7 +118,7 @@ class Run:
                 limits=self.limits,
             )
             ports = Ports(source, group, sink, actions)
-            fmt = Format(decode, encode, dags.condition)
+            fmt = Format(decode, encode, compile_condition)
             return self.make(stage, ports, self.facts, fmt, settings)
 
         actions = Actions(
@@ -142,7 +143,7 @@ class Run:
             topic = self.rng.choice(self.topology.sources).topic
             key = self.rng.choice(KEYS)
             place = zlib.crc32(key) % PARTITIONS if key else self.rng.randrange(PARTITIONS)
-            value = dags.value(self.rng)
+            value = dag_world.value(self.rng)
             headers = [("mine", b"yes")] if self.rng.random() < 0.1 else None
             offset = self.broker.write(topic, value, key=key, partition=place, headers=headers)
             self.records.append((topic, f"{topic}-{place}-{offset}", value))
@@ -233,7 +234,7 @@ class Run:
     def expected(self) -> Written:
         """Return what the interpreter says."""
         rules = Interpreter(
-            self.topology, dags.answered, dags.FUNCTIONS, dags.condition, whole=True
+            self.topology, dag_world.answered, dag_world.FUNCTIONS, dag_world.condition, whole=True
         )
         return rules.run(self.records)
 
