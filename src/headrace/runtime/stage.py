@@ -607,7 +607,7 @@ def leave(record: Record, row: Outgoing) -> None:
 def settle(items: Sequence[Item], rows: Sequence[Rows]) -> None:
     """End documents with what they leave behind; finish records of which nothing is left."""
     records = [item.record for item in items]
-    if all([r.pending == 1 and r.leader is r.outputs is None for r in records]):  # noqa: C419
+    if all([r.pending == 1 and r.leader is None and r.outputs is None for r in records]):  # noqa: C419
         finish(records, rows)  # type: ignore[arg-type]
         return
     records = []
