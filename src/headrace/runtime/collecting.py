@@ -132,9 +132,11 @@ class Collector:
         group.is_expected = True
         group.spills = max(group.spills, number(headers.get(wire.ATTEMPT)) - 1)
         group.others.append(item)
-        _wait(item, 0, 1)
+        _wait(item, 0, 1, holds=False)
         if headers.get(wire.OUTCOME) == wire.CLOSED:
             self._table.remember(group, partial.parts, partial.count)
+            for part in group.parts.values():
+                _hold(part.content, -part.size, -1)  # it came before what says that it is late
         else:
             for part in partial.parts:
                 if item.is_replay and part.outcome is Outcome.FAILED:
@@ -154,7 +156,10 @@ class Collector:
             part.content.outcome = Outcome.FAILED
             self._give_up(part.content, error)
             return False
-        _wait(part.content, part.size, 1)
+        _wait(part.content, part.size, 1, holds=not group.is_closed)
+        if part.is_replay and group.spent and not group.is_closed:
+            before = group.spent[-1]
+            _hold(before.content, -before.size, -1)
         if len(group.parts) == 1:
             self._arm(group)
         return self._table.is_complete(group)
@@ -203,6 +208,10 @@ class Collector:
                 if reached and self._table.lacks(group, number_):
                     return True
         return False
+
+    def open_at(self, place: int) -> int:
+        """Return how many ids of a partition number wait here."""
+        return self._table.open_at(place)
 
     @property
     def groups(self) -> list[Group[Item]]:
@@ -297,9 +306,11 @@ class Collector:
         self._table.close(group)
         self._anchors.pop(group, None)
         for part in group.parts.values():
-            _wait(part.content, -part.size, -1)
+            _wait(part.content, -part.size, -1, holds=not group.is_closed)
+        for part in group.spent:
+            _wait(part.content, -part.size, -1, holds=False)
         for item in group.others:
-            _wait(item, 0, -1)
+            _wait(item, 0, -1, holds=False)
         return group.contents
 
     def _dumped(self, group: Group[Item], *, documents: bool) -> bytes:
@@ -479,7 +490,16 @@ def trail_of(trails: Sequence[bytes]) -> bytes:
     return b", ".join(dict.fromkeys(m for trail in distinct for m in trail.split(b", ")))
 
 
-def _wait(item: Item, size: int, count: int) -> None:
+def _wait(item: Item, size: int, count: int, *, holds: bool) -> None:
+    """Count a document that begins or ends to wait; late parts and marks hold nothing."""
     ledger: Ledger = item.record.ledger
     ledger.waiting += count
     ledger.waiting_bytes += size
+    if holds:
+        _hold(item, size, count)
+
+
+def _hold(item: Item, size: int, count: int) -> None:
+    ledger: Ledger = item.record.ledger
+    ledger.held += count
+    ledger.held_bytes += size

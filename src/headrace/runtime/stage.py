@@ -17,7 +17,7 @@ from headrace.core.topology import (
     Step,
 )
 from headrace.ports import FunctionCaller, InferenceClient
-from headrace.runtime.clusters import clusters, is_whole
+from headrace.runtime.clusters import clusters, is_whole, source_offset
 from headrace.runtime.dispatcher import Dispatcher
 from headrace.runtime.ends import Ends
 from headrace.runtime.executor import Surroundings
@@ -123,22 +123,32 @@ class StageRun:
             dispatcher.forget_dropped()
 
     def spill(self, share: float) -> int:
-        """Write a share of the incomplete groups to the retry topics, the oldest; return how many.
+        """Write a share of the incomplete groups to the retry topics; return how many.
 
-        Groups that hold documents of one record go together, and only where nothing else of it is
-        on its way: what they leave behind is written when the record is finished.
+        The lowest record of every partition number always stays, so that it once finds all of its
+        parts. Groups that hold documents of one record go together, and only where nothing else of
+        it is on its way: what they leave behind is written when the record is finished.
         """
-        waiting = [(each, group) for each in self.collectors for group in each.groups]
-        waiting.sort(key=lambda pair: pair[1].since)
-        most, spilled = math.ceil(share * len(waiting)), 0
-        for cluster in clusters(waiting):
-            if spilled >= most:
-                break
-            if is_whole(cluster):
-                for collector, group in cluster:
-                    collector.spill(group)
-                spilled += len(cluster)
+        spilled = 0
+        for place in {group.place for each in self.collectors for group in each.groups}:
+            waiting = [
+                (each, group)
+                for each in self.collectors
+                for group in each.groups
+                if group.place == place
+            ]
+            waiting.sort(key=lambda pair: source_offset(pair[1].id))
+            together = clusters(waiting)
+            for cluster in reversed(together[math.ceil((1.0 - share) * len(together)) :]):
+                if is_whole(cluster):
+                    for collector, group in cluster:
+                        collector.spill(group)
+                    spilled += len(cluster)
         return spilled
+
+    def open_at(self, place: int) -> int:
+        """Return how many ids of a partition number wait for parts."""
+        return max([each.open_at(place) for each in self.collectors], default=0)
 
     def waits_for(self, partitions: Collection[TopicPartition]) -> bool:
         """Whether a part that something waits for could come through one of the partitions."""
