@@ -17,7 +17,7 @@ from headrace.errors import (
 )
 from headrace.formats.conditions import compile_condition
 from headrace.formats.json_objects import decode, encode
-from headrace.functions import caller_of
+from headrace.functions.callers import caller_of
 from headrace.inference.client import ModelClient
 from headrace.inference.metadata import check, check_batching
 from headrace.inference.protocols import client_of
@@ -30,6 +30,7 @@ from headrace.kafka.properties import (
     consumer_properties,
     producer_properties,
 )
+from headrace.kafka.purge import Purge
 from headrace.kafka.topics import TopicAdmin
 from headrace.ports import InferenceClient
 from headrace.runtime.committer import Pace
@@ -79,8 +80,9 @@ async def run(plan: Plan, stop: asyncio.Event, *, fault_point: FaultPoint = lamb
             server.address,
             extra={"event": "worker_started", "slot": plan.slot},
         )
+        purges = [_purge_of(topology, worker) for worker in workers]
         try:
-            await _run_until(stop, workers)
+            await _run_until(stop, workers, purges)
         except BaseExceptionGroup as group:
             raise first_of(group) from group
 
@@ -186,15 +188,29 @@ async def _worker(
     return Worker(stage, ports, facts, FORMAT, settings)
 
 
-async def _run_until(stop: asyncio.Event, workers: Sequence[Worker]) -> None:
+def _purge_of(topology: Topology, worker: Worker) -> Purge:
+    def owned() -> set[int]:
+        return {ledger.partition.partition for ledger in worker.assignments.owned}
+
+    return Purge(topology, worker.stage, owned)
+
+
+async def _run_until(
+    stop: asyncio.Event, workers: Sequence[Worker], purges: Sequence[Purge]
+) -> None:
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_drain_on(stop, workers), name="stop")
+        purging = [tasks.create_task(purge.run(), name="purge") for purge in purges]
+        tasks.create_task(_drain_on(stop, workers, purging), name="stop")
         for worker in workers:
             running = tasks.create_task(worker.run(), name=worker.stage.name)
             running.add_done_callback(lambda _: stop.set())
 
 
-async def _drain_on(stop: asyncio.Event, workers: Sequence[Worker]) -> None:
+async def _drain_on(
+    stop: asyncio.Event, workers: Sequence[Worker], purging: Sequence[asyncio.Task[None]]
+) -> None:
     await stop.wait()
+    for purge in purging:
+        purge.cancel()
     for worker in workers:
         worker.drain()

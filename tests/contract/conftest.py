@@ -177,7 +177,13 @@ class RealWorld:
     def _stage(group: str, starts: Mapping[str, Any]) -> Stage:
         model = Model("none", (), "none")
         sources = tuple(Source(topic, start) for topic, start in starts.items())
-        return Stage(group, "", "stage", ModelStep("stage", model, (), ()), sources, ())
+        return Stage(
+            group,
+            "",
+            "stage",
+            (ModelStep(name="stage", model=model, inputs=(), outputs=()),),
+            sources,
+        )
 
     def _create(self, topic: NewTopic) -> None:
         (created,) = self._admin.create_topics([topic]).values()

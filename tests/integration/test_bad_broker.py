@@ -105,8 +105,8 @@ from headrace.core.records import TopicPartition
 from headrace.errors import BrokerUnavailableError
 from headrace.kafka.admin import KafkaGroup
 async def ask(number):
-    step = ModelStep("s", Model("m", ("grpc://x",), "m"), (), ())
-    stage = Stage(f"new{number}", "", "s", step, (Source("none"),), ())
+    step = ModelStep(name="s", model=Model("m", ("grpc://x",), "m"), inputs=(), outputs=())
+    stage = Stage(f"new{number}", "", "s", (step,), (Source("none"),))
     group = KafkaGroup(Topology("new", "", (stage,), bootstrap_servers=sys.argv[1]), stage)
     for _ in range(50):
         try:

@@ -60,9 +60,9 @@ class World:
 
     def __init__(self, bootstrap: str, name: str, topic: str, protocol: str) -> None:
         model = Model("m", ("grpc://localhost:1",), "m")
-        step = ModelStep("s", model, (), ())
+        step = ModelStep(name="s", model=model, inputs=(), outputs=())
         self.topic = topic
-        self.stage = Stage(name, "", "s", step, (Source(topic),), ())
+        self.stage = Stage(name, "", "s", (step,), (Source(topic),))
         self.topology = Topology(
             name, "", (self.stage,), bootstrap_servers=bootstrap, group_protocol=protocol
         )
@@ -731,7 +731,7 @@ async def test_starts_follow_the_source(world_of):
     partition = world.partition(0)
 
     def starting(start: str | int) -> KafkaGroup:
-        stage = Stage("p", "", "s", world.stage.step, (Source(world.topic, start),), ())
+        stage = Stage("p", "", "s", world.stage.steps, (Source(world.topic, start),))
         return KafkaGroup(world.topology, stage)
 
     found = [

@@ -105,13 +105,16 @@ def _show_differences(rehearsed: Rehearsed, file: Path, *, as_json: bool) -> int
 
 def _say_what_failed(rehearsed: Rehearsed) -> None:
     for letter in rehearsed.letters:
-        say(f"line {letter.number}: dead letter at {letter.step}: {letter.error}: {letter.message}")
+        where = f"line {letter.number}" + (f", child {letter.place}" if letter.child else "")
+        say(f"{where}: dead letter at {letter.step}: {letter.error}: {letter.message}")
     for number in rehearsed.halted:
         say(f"line {number}: never ended, its lane stands still because a step is strict")
 
 
 def _result(result: Result, trial: Trial, with_changes: bool) -> dict[str, Any]:
     told = {"line": result.number, "topic": result.topic, "document": _document(result)}
+    if result.child:
+        told["child"] = result.child
     if with_changes:
         told["changes"] = [_as_data(each) for each in _changes(result, trial)]
     return told
@@ -119,6 +122,8 @@ def _result(result: Result, trial: Trial, with_changes: bool) -> dict[str, Any]:
 
 def _letter(letter: Letter) -> dict[str, Any]:
     told = asdict(letter)
+    if not letter.child:
+        del told["child"]
     return {"line": told.pop("number"), "dead_letter": told}
 
 

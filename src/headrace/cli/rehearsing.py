@@ -12,6 +12,7 @@ from headrace.cli.serving import start_absent
 from headrace.cli.settings import Loaded
 from headrace.cli.work import run_fast
 from headrace.errors import ConfigError
+from headrace.functions.callers import caller_of
 from headrace.spec.lint import did_you_mean, listing
 from headrace.spec.loader import folder_of
 from headrace.testing.rehearsal import Rehearsed, Watch, rehearse
@@ -61,6 +62,7 @@ def conduct(trial: Trial, wait_s: float) -> Rehearsed:
     Raises:
         LocalError: A model server does not start.
         InferenceError: A model did not answer in time.
+        ConfigError: A function cannot be loaded.
     """
     with Progress() as progress:
         return run_fast(_conduct(trial, wait_s, progress))
@@ -72,4 +74,4 @@ async def _conduct(trial: Trial, wait_s: float, progress: Progress) -> Rehearsed
         topology, _ = await start_absent(trial.loaded, trial.folder, parts, progress)
         with progress.count("documents done") as tell:
             watch = Watch(_LOOK_EVERY_S, wait_s, lambda done: tell(done, len(records)))
-            return await rehearse(topology, records, client_for, watch)
+            return await rehearse(topology, records, client_for, watch, caller_of)

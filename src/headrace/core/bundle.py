@@ -27,7 +27,7 @@ class Bundle:
         offset keeps every lane in order, as in `Ledger.draft`.
         """
         if sum(len(ledger.released) for ledger in self._ledgers) <= most:
-            drafts = self._draft([ledger.released for ledger in self._ledgers])
+            drafts = self._draft([list(ledger.released) for ledger in self._ledgers])
             if drafts is not None:
                 return drafts
         leading = self._leading()

@@ -217,7 +217,7 @@ def _retry(record: Record, id_: str, step: str, headers: Mapping[str, bytes | No
     kind = HopKind.RETRY
     if headers.get(wire.OUTCOME) == wire.CLOSED:
         kind = HopKind.CLOSED
-    elif wire.PARTIAL in headers and not is_replay:
+    elif wire.PARTIAL in headers and wire.NOT_BEFORE in headers:
         kind = HopKind.SPILL
     return Hop(
         kind=kind,
@@ -251,8 +251,9 @@ def _parts(
     try:
         parts: Any = json.loads(record.value)["parts"]
         # A part that failed has to come again once the partial is sent back.
+        absent = {"missing", "failed"} if wire.REPLAY in headers else {"missing"}
         return tuple(
-            (each["from"], each.get("index")) for each in parts if each["outcome"] != "failed"
+            (each["from"], each.get("index")) for each in parts if each["outcome"] not in absent
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return ()

@@ -226,7 +226,8 @@ def _first(step: Step, outcomes: Sequence[Outcome], on_missing: OnMissing) -> Ve
         if outcome is Outcome.MISSING and on_missing is not OnMissing.PROCEED:
             break  # a later one may only be taken once this one has told
     lacking = _lacking(step, outcomes)
-    if not lacking or on_missing is OnMissing.DROP:
+    is_late = Outcome.MISSING in outcomes and Outcome.FAILED not in outcomes
+    if not lacking or (is_late and on_missing is OnMissing.DROP):
         return Verdict(Outcome.DROPPED)
     return Verdict(Outcome.FAILED, is_partial=True, why=lacking)
 

@@ -279,6 +279,8 @@ class Ledger:
     def draft_of(self, records: Sequence[Record], slot: str, nonce: int) -> Draft | None:
         """Prepare the commit of just these released records; None if they do not fit the map.
 
+        The sequence must not change afterwards: what is released meanwhile is not durable with it.
+
         Raises:
             InvariantError: A draft is open already.
         """

@@ -86,6 +86,8 @@ class _Look:
         self._evidence = evidence
         self._known = known
         self._in_topic: dict[str, set[str]] = {}
+        self._again_in_topic: dict[str, set[str]] = {}
+        self._sent_back: set[tuple[str, str]] = set()
         self._brought: dict[tuple[str, str], set[tuple[str, int | None]]] = {}
         self._within: dict[str, list[Hop]] = {}
         self._waits: dict[tuple[str, str], Sequence[str]] = {}
@@ -93,7 +95,13 @@ class _Look:
             self._in_topic.setdefault(hop.place.topic, set()).add(hop.id)
             for level in range(level_of(hop.id) + 1):
                 self._within.setdefault(ancestor(hop.id, level), []).append(hop)
-            if hop.kind in {HopKind.RETRY, HopKind.SPILL}:
+            if hop.is_replay:
+                self._again_in_topic.setdefault(hop.place.topic, set()).add(hop.id)
+            if hop.parts and hop.kind is HopKind.RETRY:
+                # What had come before is in there, and nothing else counts but replays.
+                self._sent_back.add((hop.step, hop.id))
+                self._brought[hop.step, hop.id] = set(hop.parts)
+            elif hop.kind is HopKind.SPILL:
                 self._brought.setdefault((hop.step, hop.id), set()).update(hop.parts)
 
     def given_up(self) -> Iterator[tuple[str, str]]:
@@ -113,9 +121,11 @@ class _Look:
     def ended(self) -> Iterator[tuple[str, str]]:
         for stage, hop in self._taken(is_finished=True):
             together = {step.name for step in stage.steps}
+            # What is found further on came through here, even if its own record is gone.
+            after = self._known.downstream(together)
             is_closed = hop.kind is HopKind.CLOSED
             if not is_closed and not any(
-                self._follows(each, hop, together) for each in self._related(hop)
+                self._follows(each, hop, after) for each in self._related(hop)
             ):
                 steps = (step.name for step in self._known.reads(stage, hop.place.topic))
                 yield hop.id, self._silence(" and ".join(steps), together)
@@ -158,44 +168,44 @@ class _Look:
             )
 
     def _missing(self, step: Step, unit: str) -> Iterator[str]:
-        brought = self._brought.get((step.name, unit), set())
         if isinstance(step, GatherStep):
-            yield from self._missing_children(step, unit, brought)
+            yield from self._missing_children(step, unit)
         elif step.join is not None:
-            missing = [
-                inlet.parent
-                for inlet in step.inlets
-                if (inlet.parent, None) not in brought and not self._came(inlet, unit)
-            ]
+            inlets = step.inlets
+            missing = [each.parent for each in inlets if not self._has(step, unit, each, None)]
             if missing:
                 yield f"for: {', '.join(missing)}"
 
-    def _missing_children(
-        self, gather: GatherStep, unit: str, brought: Collection[tuple[str, int | None]]
-    ) -> Iterator[str]:
+    def _missing_children(self, gather: GatherStep, unit: str) -> Iterator[str]:
         count = self._evidence.counts.get(unit)
         if count is None:
             return
         missing = [
             index
             for index in range(count)
-            if not all(
-                (inlet.parent, index) in brought or self._came(inlet, f"{unit}/{index}")
-                for inlet in gather.inlets
-            )
+            if not all(self._has(gather, unit, inlet, index) for inlet in gather.inlets)
         ]
         if missing:
             named = ", ".join(map(str, missing[:_NAMED]))
             more = f" and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
             yield f"for child {named}{more} of {count:,}"
 
-    def _came(self, inlet: Inlet, id_: str) -> bool:
+    def _has(self, step: Step, unit: str, inlet: Inlet, index: int | None) -> bool:
+        """Whether a join or gather has the part of an inlet, or of one child there."""
+        if (inlet.parent, index) in self._brought.get((step.name, unit), ()):
+            return True
+        is_again = (step.name, unit) in self._sent_back
+        found = self._again_in_topic if is_again else self._in_topic
+        return self._came(inlet, unit if index is None else f"{unit}/{index}", found)
+
+    def _came(self, inlet: Inlet, id_: str, in_topic: Mapping[str, set[str]]) -> bool:
         """Whether something of a record came to an inlet, or to those before it in memory."""
         if not inlet.topic:
-            return all(self._came(each, id_) for each in self._known.steps[inlet.step].inlets)
+            parents = self._known.steps[inlet.step].inlets
+            return all(self._came(each, id_, in_topic) for each in parents)
         if inlet.topic == self._known.source:
             return True
-        found = self._in_topic.get(inlet.topic, set())
+        found = in_topic.get(inlet.topic, set())
         level = self._known.ways[inlet.topic].level
         # What stands for a record that was split into nothing has its id.
         is_above = any(ancestor(id_, each) in found for each in range(level + 1))
@@ -208,9 +218,9 @@ class _Look:
             above = ancestor(hop.id, level)
             yield from (each for each in self._within[above] if each.id == above)
 
-    def _follows(self, hop: Hop, taken: Hop, together: Collection[str]) -> bool:
-        """Whether a hop can be what a stage left of a record that it took."""
-        if hop.step not in together or (hop.place == taken.place and hop.offset <= taken.offset):
+    def _follows(self, hop: Hop, taken: Hop, after: Collection[str]) -> bool:
+        """Whether a hop can be what a stage, or one after it, left of a record that it took."""
+        if hop.step not in after or (hop.place == taken.place and hop.offset <= taken.offset):
             return False
         return not taken.is_replay or hop.at_ms is None or hop.at_ms >= (taken.at_ms or 0)
 

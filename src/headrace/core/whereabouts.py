@@ -3,18 +3,12 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from headrace.core.effects import written_by
+from headrace.core.fields import common
+from headrace.core.lineage import Lineage
 from headrace.core.murmur import partition_of
 from headrace.core.topics import TopicKind
-from headrace.core.topology import (
-    FunctionStep,
-    GatherStep,
-    ModelStep,
-    Sink,
-    SplitStep,
-    Stage,
-    Step,
-    Topology,
-)
+from headrace.core.topology import Sink, SplitStep, Stage, Step, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +65,12 @@ class Map:
         self.stage_of: Mapping[str, Stage] = {
             step.name: stage for stage in self.stages for step in stage.steps
         }
-        self._scopes: dict[str, tuple[str, ...]] = {}
-        self._upstream: dict[str, frozenset[str]] = {}
+        self._lineage = Lineage.of(self.steps.values())
         self.ways: Mapping[str, Way] = self._ways(topology.dead_letter_topic)
 
     def scope(self, step: str) -> tuple[str, ...]:
         """Return the splits around what a step writes, outermost first."""
-        known = self._scopes.get(step)
-        if known is None:
-            known = self._scopes[step] = self._scope(self.steps[step])
-        return known
+        return self._lineage.leaving[step]
 
     def level(self, step: str) -> int:
         """Return inside how many splits the records are that a step writes."""
@@ -105,12 +95,7 @@ class Map:
 
     def upstream(self, step: str) -> frozenset[str]:
         """Return a step and all that it reads from, directly or not."""
-        known = self._upstream.get(step)
-        if known is None:
-            parents = (inlet.step for inlet in self.steps[step].inlets if inlet.step)
-            known = frozenset({step}).union(*map(self.upstream, parents))
-            self._upstream[step] = known
-        return known
+        return self._lineage.ancestors[step]
 
     def unchanged(self, path: str) -> bool:
         """Whether no step writes at, above or below a path of the source's document."""
@@ -138,13 +123,6 @@ class Map:
             spread = {(origin.partition + index) % count for index in range(children)}
             return sorted(spread | {origin.partition})
         return range(count)
-
-    def _scope(self, step: Step) -> tuple[str, ...]:
-        if isinstance(step, GatherStep):
-            return self.scope(step.split)[:-1]
-        parent = step.inlets[0].step
-        around = self.scope(parent) if parent else ()
-        return (*around, step.name) if isinstance(step, SplitStep) else around
 
     def _ways(self, dead_letters: str) -> Mapping[str, Way]:
         ways: dict[str, Way] = {}
@@ -188,19 +166,5 @@ def _both(one: Way, other: Way) -> Way:
 
 
 def _writes(step: Step, path: str) -> bool:
-    match step:
-        case ModelStep():
-            written: Sequence[str] | None = [output.path for output in step.outputs]
-        case FunctionStep():
-            written = step.writes
-        case SplitStep():
-            written = [step.as_]
-        case GatherStep():
-            written = [step.into]
-        case _:
-            written = None
-    return written is None or any(_overlap(each, path) for each in written)
-
-
-def _overlap(one: str, other: str) -> bool:
-    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+    written = (step.as_,) if isinstance(step, SplitStep) else written_by(step)
+    return common(written, (path,)) != ()

@@ -43,6 +43,7 @@ FUNCTIONS: Final = frozenset(each for each in _NEVER_BOOL if each.isalpha()) | {
 
 _MACROS: Final = frozenset({"has", "all", "exists", "exists_one", "map", "filter"})
 
+_NUMBERS: Final = frozenset({"int", "float"})
 _KINDS: Final = {str: "a text", int: "a number", float: "a number", list: "a list", dict: "a map"}
 
 
@@ -157,6 +158,10 @@ def _reason(error: Exception, program: cel.Program) -> str:
     said = said.splitlines()[0].partition(". ")[0].removesuffix(".") if said else ""
     if said.startswith("No such overload"):
         return "the kinds of these values do not fit the operation"
+    if said.startswith("Unsupported operation: "):
+        kinds = said.removeprefix("Unsupported operation: ")
+        hint = "; double(x) makes a fraction of a number" if {*kinds.split()} >= _NUMBERS else ""
+        return f"CEL has no {kinds}{hint}"
     return said[:200] or type(error).__name__
 
 

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from headrace.errors import ConfigError
@@ -81,8 +82,10 @@ class Process:
 
     async def kill(self) -> None:
         """Kill it, whatever it does, and wait until it is gone."""
-        if self._transport.get_returncode() is None:
-            self._transport.kill()
+        if not self._pipes.ended.done():
+            # Not by the transport: it would look first, and so take the exit code away.
+            with suppress(ProcessLookupError):
+                os.kill(self._transport.get_pid(), signal.SIGKILL)
         await self._pipes.ended
 
     async def stop(self) -> None:

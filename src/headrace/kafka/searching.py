@@ -49,9 +49,9 @@ class Bound:
         """Whether a record is too young by its timestamp and by its own source record."""
         if record.timestamp <= self.time_ms or wire.REPLAYED in headers:
             return False
-        source = (headers.get(wire.SOURCE) or b"").decode(errors="replace")
-        before, _, offset = source.rpartition("/")
-        if before != f"{self.source.topic}/{self.source.partition}" or not offset.isdigit():
+        id_ = (headers.get(wire.ID) or b"").decode(errors="replace")
+        before, _, offset = id_.partition("/")[0].rpartition("-")
+        if before != str(self.source) or not offset.isdigit():
             return True
         return int(offset) > self.offset
 

@@ -386,8 +386,9 @@ class Assembly:
         if verdict.outcome is Outcome.RESULT:
             base.document = self._merged([part for n in verdict.inlets if (part := parts[n])])
         else:
-            there = [part.content for part in parts if part is not None]
-            base.document = next((i.document for i in there if i.document is not None), None)
+            known = [part.content.document for part in parts if part is not None]
+            there = [each for each in known if isinstance(each, dict)]
+            base.document = {k: v for each in there for k, v in each.items()} if there else None
         if verdict.outcome is Outcome.FAILED and error is not None:
             reasons = [part.content.reason for part in parts if part and part.content.reason]
             base.reason = reasons[0] if reasons else reason_for(self._step.name, error)
@@ -413,12 +414,17 @@ class Assembly:
             row = rows.setdefault(part.index or 0, [None] * len(step.inlets))
             row[part.inlet] = part
         children: dict[int, Item] = {}
+        why: list[str] = []
         for index in sorted(rows):
             first = next(part for part in rows[index] if part is not None).content
-            children[index] = self._joined(rows[index], first.copy()).item
+            made = self._joined(rows[index], first.copy())
+            children[index] = made.item
+            if made.error is not None and made.item.outcome is Outcome.RESULT:
+                why.append(f"child {index}: {made.error}")
         verdict = gathered(step, {n: child.outcome for n, child in children.items()}, count)
         base.outcome = verdict.outcome
-        error = MissingPartError(verdict.why) if verdict.is_partial else None
+        why += [verdict.why] if verdict.is_partial else []
+        error = MissingPartError("; ".join(why)) if why else None
         documents = (child.document for child in children.values())
         kept: Any = next((each for each in documents if each is not None), {})
         base.document = copied(self._kept(kept))

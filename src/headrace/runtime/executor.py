@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from headrace.core.documents import copied
-from headrace.core.fields import projection
-from headrace.core.paths import REQUIRED, getter, getter_column, setter
+from headrace.core.fields import overlay, projection
+from headrace.core.paths import getter_column, setter
 from headrace.core.retry import (
     Bisect,
     DeadLetter,
@@ -83,7 +83,13 @@ class Outcome:
 
 
 class Fates(Protocol):
-    """Where an executor sends documents that are done with its step."""
+    """Where an executor sends documents that are done with its step.
+
+    Attributes:
+        may_refuse: Whether a document may still be given up once the step has written into it.
+    """
+
+    may_refuse: bool
 
     def passed(self, items: Sequence[Item], version: str = "") -> None:
         """They go on, with what the step wrote in them."""
@@ -207,6 +213,7 @@ class ModelExecutor(Desk):
             for bound in step.inputs
         ]
         self._setters = [setter(bound.path) for bound in step.outputs]
+        self._is_single = len(step.outputs) == 1
         self._is_nested = any("." in bound.path for bound in step.outputs)
 
     async def run(self, work: Work) -> Outcome:
@@ -263,7 +270,7 @@ class ModelExecutor(Desk):
 
     def _to_write(self, item: Item) -> Any:
         """Return the document to write into; what was read in memory is kept for a dead letter."""
-        if item.value is not None:
+        if item.value is not None or (self._is_single and not self._fates.may_refuse):
             return item.document
         item.read = item.document
         return copied(item.document) if self._is_nested else dict(item.document)
@@ -333,16 +340,14 @@ class FunctionExecutor(Desk):
         super().__init__(fates, around)
         self._function = function
         self._restrict = projection(step.reads)
-        self._writes = None
-        if step.writes is not None:
-            self._writes = [(getter(path, None), setter(path), path) for path in step.writes]
+        self._put_over = None if step.writes is None else overlay(step.writes)
 
     async def run(self, work: Work) -> Outcome:
         """Call the function for the work; every document has its fate."""
         items = self.open(work.items)
         if not items:
             return Outcome()
-        restrict = self._restrict
+        restrict, put_over = self._restrict, self._put_over
         seen = [copied(restrict(item.document)) for item in items]
         self._stats.requests += 1
         self._stats.rows += len(items)
@@ -357,37 +362,8 @@ class FunctionExecutor(Desk):
             else:
                 passed.append(item)
                 item.read = item.document
-                item.document = self._merged(item.document, answer)
+                item.document = put_over(item.document, answer) if put_over else answer
         if dropped:
             self._fates.dropped(dropped)
         self._fates.passed(passed)
         return Outcome(answered=True)
-
-    def _merged(self, document: Any, answer: dict[str, Any]) -> Any:
-        if self._writes is None:
-            return answer
-        merged = copied(document)
-        for get, put, path in self._writes:
-            value = get(answer)
-            if value is None and not _has(answer, path):
-                _remove(merged, path)
-            else:
-                put(merged, value)
-        return merged
-
-
-def _has(document: Any, path: str) -> bool:
-    try:
-        getter(path, REQUIRED)(document)
-    except DocumentError:
-        return False
-    return True
-
-
-def _remove(document: Any, path: str) -> None:
-    """Take a field away where it is there."""
-    *way, name = path.split(".")
-    for part in way:
-        document = document.get(part) if isinstance(document, dict) else None
-    if isinstance(document, dict):
-        document.pop(name, None)

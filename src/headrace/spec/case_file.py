@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from headrace import errors
 from headrace.core.topology import ModelStep, Topology
 from headrace.errors import InferenceError, RecordError, SpecError
-from headrace.spec.cases import ONLY, CaseSpec, CasesSpec, RuleSpec
+from headrace.spec.cases import ONLY, CaseSpec, CasesSpec, RuleSpec, script_names
 from headrace.spec.composer import compose
 from headrace.spec.lint import (
     Lines,
@@ -129,15 +129,15 @@ def _check(cases: CasesSpec, topology: Topology, report: Report) -> None:
 def _check_scripts(
     scripts: Mapping[str, tuple[RuleSpec, ...]], owner: Path, topology: Topology, report: Report
 ) -> None:
-    steps = _steps(topology)
-    known = [name for step in steps for name in (step.model.name, step.name)]
+    steps = topology.models
+    known = [name for step in steps for name in script_names(step)]
     for name, rules in scripts.items():
         path = (*owner, "models", name)
         if name not in known:
             hint = did_you_mean(name, known, listing(set(known), ""))
             report.add("E071", path, f"no step calls a model '{name}'", hint)
         for step in steps:
-            if name in (step.name, step.model.name):
+            if name in script_names(step):
                 for index, rule in enumerate(rules):
                     _check_rule(rule, (*path, index), step, report)
 
@@ -189,7 +189,7 @@ def _check_topics(case: CaseSpec, owner: Path, topology: Topology, report: Repor
 
 def _check_letters(case: CaseSpec, owner: Path, topology: Topology, report: Report) -> None:
     inputs = sum(map(len, case.input.values()))
-    steps = [step.name for step in _steps(topology)]
+    steps = [step.name for step in topology.steps]
     for index, letter in enumerate(case.dead_letters):
         path = (*owner, "dead_letters", index)
         if letter.input is not None and letter.input > inputs:
@@ -201,10 +201,6 @@ def _check_letters(case: CaseSpec, owner: Path, topology: Topology, report: Repo
             hint = did_you_mean(letter.error, _ERRORS, listing(_ERRORS, ""))
             text = f"no record is given up with '{letter.error}'"
             report.add("E075", (*path, "error"), text, hint)
-
-
-def _steps(topology: Topology) -> list[ModelStep]:
-    return list(topology.models)
 
 
 def _fates() -> Iterator[str]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema, model_validator
 
+from headrace.core.topology import ModelStep
 from headrace.spec.connections import Spec
 from headrace.spec.values import Text, Whole, refuse
 
@@ -124,18 +125,27 @@ class CaseSpec(Spec):
     """Numbers of inputs that never end because a step is strict, from 1."""
 
 
+def script_names(step: ModelStep) -> tuple[str, ...]:
+    """Return the names under which a script may stand that a step's model follows."""
+    model = step.model
+    versions = [model.version] if model.version else [version for version, _ in model.versions]
+    names = (step.name, *(f"{model.name}@{version}" for version in versions), model.name)
+    return tuple(dict.fromkeys(names))
+
+
 class CasesSpec(Spec):
     """Test cases of a pipeline, run by `headrace test`."""
 
     whole: ClassVar[str] = "the file"
 
     models: dict[Text, Script] = Field(default_factory=dict)
-    """Scripted models for all cases: a model's or a step's name, and a rule or a list of them."""
+    """Scripted models for all cases: the name of a step, of a model, or of a version of a model
+    as `model@version`, and a rule or a list of them."""
     cases: tuple[CaseSpec, ...] = Field(min_length=1)
     """The cases."""
 
-    def rules_for(self, case: CaseSpec, step: str, model: str) -> tuple[RuleSpec, ...]:
+    def rules_for(self, case: CaseSpec, step: ModelStep) -> tuple[RuleSpec, ...]:
         """Return the rules for a step's model in the order in which they are asked."""
         scripts: tuple[Mapping[str, Any], ...] = (case.models, self.models)
-        names = dict.fromkeys((step, model))
+        names = script_names(step)
         return tuple(rule for script in scripts for name in names for rule in script.get(name, ()))

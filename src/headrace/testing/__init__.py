@@ -8,11 +8,13 @@ from headrace.testing.clock import (
     explore,
     run,
 )
+from headrace.testing.functions import ScriptedFunction
 from headrace.testing.group_view import SimulatedGroup
 from headrace.testing.harness import Fleet, Worker
 from headrace.testing.hazards import STORM, Hazards
 from headrace.testing.history import Verdict, judge
 from headrace.testing.inference import ScriptedModel
+from headrace.testing.interpreter import Interpreter, Written
 from headrace.testing.processes import SimulatedCrash, SimulatedProcess
 from headrace.testing.sink import SimulatedSink
 from headrace.testing.source import SimulatedSource
@@ -23,6 +25,8 @@ __all__ = [
     "DeadlockError",
     "Fleet",
     "Hazards",
+    "Interpreter",
+    "ScriptedFunction",
     "ScriptedModel",
     "SimulatedBroker",
     "SimulatedCrash",
@@ -34,6 +38,7 @@ __all__ = [
     "VirtualEventLoop",
     "VirtualTimeExceededError",
     "Worker",
+    "Written",
     "explore",
     "judge",
     "run",

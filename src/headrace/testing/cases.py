@@ -86,11 +86,12 @@ def run_cases(
 
 def run_case(topology: Topology, cases: CasesSpec, case: CaseSpec) -> list[Problem]:
     """Run a case in virtual time, on the real runtime; no problem means that it passed."""
-    models: dict[str, RuleModel] = {}
+    models: list[tuple[str, RuleModel]] = []
 
     def client_for(step: ModelStep) -> RuleModel:
-        models[step.name] = RuleModel(step, cases.rules_for(case, step.name, step.model.name))
-        return models[step.name]
+        model = RuleModel(step, cases.rules_for(case, step))
+        models.append((step.name, model))
+        return model
 
     source = topology.sources[0].topic
     records = [
@@ -159,7 +160,7 @@ def _letters(expected: Sequence[LetterSpec], got: Sequence[Letter]) -> Iterator[
         else:
             left.remove(found)
     for letter in left:
-        where = f"input {letter.number}"
+        where = f"input {letter.number}" + (f", child {letter.place}" if letter.child else "")
         text = f"{where} was given up at step '{letter.step}': {letter.error}: {letter.message}"
         yield Problem(where, text, got={"step": letter.step, "error": letter.error})
 
@@ -173,8 +174,8 @@ def _is(letter: Letter, wanted: LetterSpec) -> bool:
     )
 
 
-def _unanswered(models: dict[str, RuleModel]) -> Iterator[Problem]:
-    for step, model in models.items():
+def _unanswered(models: Sequence[tuple[str, RuleModel]]) -> Iterator[Problem]:
+    for step, model in models:
         for row in model.unanswered:
             text = f"step '{step}' asked {_shown(row)}, which no rule of `models` answers"
             yield Problem(f"step {step}", text, got=row)

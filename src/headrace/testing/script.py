@@ -51,9 +51,8 @@ class RuleModel:
         for number in {number for number in decided if number is not None}:
             self._use(number)
         answers = [self._answer(row, number) for row, number in zip(rows, decided, strict=True)]
-        return Prediction(
-            [[answer[out.tensor] for answer in answers] for out in self._step.outputs]
-        )
+        columns = [[answer[out.tensor] for answer in answers] for out in self._step.outputs]
+        return Prediction(columns, self._step.model.version)
 
     async def ready(self) -> bool:
         """Whether it answers: always."""

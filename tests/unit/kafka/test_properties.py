@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
-from headrace.core.topology import Model, ModelStep, Stage, Topology
+from headrace.core.topology import Stage, Topology
 from headrace.kafka.properties import (
     OWNED,
     admin_properties,
@@ -14,7 +14,7 @@ from headrace.kafka.properties import (
     slot_of,
 )
 
-STAGE = Stage("tweets", "eu.", "translate", ModelStep("s", Model("m", ("x",), "m"), (), ()), (), ())
+STAGE = Stage("tweets", "eu.", "translate", (), ())
 SECURITY = {
     "security.protocol": "SASL_SSL",
     "sasl.mechanism": "SCRAM-SHA-512",

@@ -1,15 +1,18 @@
 # ruff: noqa: E501 - a table of whole messages
 """Files of test cases: every problem at once, with its line, its code and a way out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from headrace.core.topology import Model
 from headrace.errors import SpecError
 from headrace.spec.case_file import case_files, check_cases, load_cases
 from headrace.spec.cases import CasesSpec
 from headrace.spec.compile import compile_pipeline
 from headrace.spec.loader import check_text
+from tests.unit import dags
 
 TWO_STEPS = """\
 pipeline: two
@@ -221,18 +224,63 @@ def test_a_case_asks_its_own_rules_first_and_those_of_a_step_before_its_models()
 
     cases = CasesSpec.model_validate(
         {
-            "models": {"translator": rule("4"), "translate": [rule("3")]},
+            "models": {
+                "translator": rule("6"),
+                "translator@2": rule("5"),
+                "translate": [rule("4")],
+            },
             "cases": [
                 {
                     "name": "a",
                     "input": [],
-                    "models": {"translator": rule("2"), "translate": rule("1")},
+                    "models": {
+                        "translator": rule("3"),
+                        "translator@2": rule("2"),
+                        "translator@1": rule("not asked"),
+                        "translate": rule("1"),
+                    },
                 }
             ],
         }
     )
 
-    rules = cases.rules_for(cases.cases[0], "translate", "translator")
+    model = Model("translator", ("grpc://x",), "translator", version="2")
+    step = replace(dags.model_step("translate", [], ["a"], ["b"]), model=model)
+    rules = cases.rules_for(cases.cases[0], step)
 
-    assert [rule.answer["translation"] for rule in rules] == ["1", "2", "3", "4"]
-    assert len(cases.rules_for(cases.cases[0], "same", "same")) == 0
+    assert [rule.answer["translation"] for rule in rules] == list("123456")
+    assert len(cases.rules_for(cases.cases[0], dags.model_step("other", [], ["a"], ["b"]))) == 0
+
+
+RECORDS = Path(__file__).with_name("records").joinpath("pipeline.yaml").read_text()
+
+
+@pytest.fixture
+def told_of_dag(tmp_path):
+    """Return what is wrong with a file of cases of the pipeline of medical records."""
+
+    def run(text):
+        checked = check_text(RECORDS, {}, "f")
+        file = tmp_path / "f.test.yaml"
+        file.write_text(text)
+        found = check_cases(file, compile_pipeline(checked.unwrap(), tmp_path), {})
+        return [(each.code, each.message) for each in found.lints]
+
+    return run
+
+
+def test_a_version_of_a_model_has_rules_of_its_own(told_of_dag):
+    rule = "{answer: {codes: []}}"
+    text = f"models: {{icd10@3: {rule}, icd10@4: {rule}, icd10@5: {rule}}}\n"
+
+    found = told_of_dag(text + "cases: [{name: a, input: []}]")
+
+    assert found == [("E071", "no step calls a model 'icd10@5'")]
+
+
+def test_a_letter_may_name_a_step_of_any_kind(told_of_dag):
+    letters = "[{step: checked}, {step: pages}, {step: chart, error: MissingPartError}, {step: x}]"
+
+    found = told_of_dag(f"cases: [{{name: a, input: [], dead_letters: {letters}}}]")
+
+    assert found == [("E071", "there is no step 'x'")]

@@ -1,0 +1,56 @@
+"""Random pipelines compile, and what an edge does not carry, nothing after it misses."""
+
+import os
+import random
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headrace.testing import Interpreter
+from tests.simulation import dag_world, dags
+from tests.simulation.differences import different
+
+PIPELINES = int(os.environ.get("HEADRACE_PIPELINES", "300"))
+RECORDS = 12
+
+
+def check(rng: random.Random) -> None:
+    data = dags.pipeline(rng)
+    topology = dags.compiled(data)
+    topics = sorted(data["sources"])
+    records = [(rng.choice(topics), f"in-0-{n}", dag_world.value(rng)) for n in range(RECORDS)]
+    rules = (topology, dag_world.answered, dag_world.FUNCTIONS, dag_world.condition)
+
+    slim, whole = Interpreter(*rules), Interpreter(*rules, whole=True)
+
+    said, meant = slim.run(records), whole.run(records)
+    found = different(meant.sinks, said.sinks) + different(meant.dead, said.dead)
+    assert not found, f"{found}\n{yaml.safe_dump(data, sort_keys=False)}"
+
+
+def test_edges_carry_all_that_is_read_after_them() -> None:
+    for seed in range(PIPELINES):
+        check(random.Random(seed))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_edges_carry_all_that_is_read_after_them_in_small_pipelines(rng: random.Random) -> None:
+    check(rng)
+
+
+def test_a_fused_pipeline_is_the_same_pipeline() -> None:
+    for seed in range(PIPELINES):
+        rng = random.Random(seed)
+        data = dags.pipeline(rng)
+        records = [("in0", f"in-0-{n}", dag_world.value(rng)) for n in range(RECORDS)]
+
+        said = [
+            Interpreter(
+                dags.compiled(each), dag_world.answered, dag_world.FUNCTIONS, dag_world.condition
+            ).run(records)
+            for each in (data, dags.unfused(data), dags.fused(data))
+        ]
+
+        assert said[0] == said[1] == said[2], yaml.safe_dump(data, sort_keys=False)
