@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from headrace.cli.letters import columns
+from headrace.cli.shapes import columns
 from headrace.core.records import TopicPartition
 from headrace.core.topology import Stage, Topology
 from headrace.kafka.admin import KafkaGroup, Member
