@@ -53,53 +53,32 @@ class Item:
         reason: Why it failed.
         deadline: When it is worth nothing any more, ms since the epoch; 0 for never.
         is_replay: Whether it was sent back by a replay.
+        source: topic/partition/offset of the source record where that is known already.
     """
 
-    __slots__ = (
-        "deadline",
-        "document",
-        "id",
-        "is_replay",
-        "outcome",
-        "place",
-        "read",
-        "reason",
-        "record",
-        "scope",
-        "trail",
-        "value",
-    )
+    # No slots: most items never set most of these, and one is made per record and step.
+    outcome: Outcome = Outcome.RESULT
+    document: Any = None
+    read: Any = None
+    scope: Scope = OUTSIDE
+    trail: bytes = b""
+    reason: Reason | None = None
+    deadline: int = 0
+    is_replay: bool = False
+    source: bytes | None = None
 
-    def __init__(
-        self,
-        record: Record,
-        id_: bytes,
-        value: bytes | None,
-        place: int,
-        outcome: Outcome = Outcome.RESULT,
-        scope: Scope = OUTSIDE,
-        trail: bytes = b"",
-    ) -> None:
+    def __init__(self, record: Record, id_: bytes, value: bytes | None, place: int) -> None:
         self.record = record
         self.id = id_
         self.value = value
         self.place = place
-        self.outcome = outcome
-        self.scope = scope
-        self.trail = trail
-        self.document: Any = None
-        self.read: Any = None
-        self.reason: Reason | None = None
-        self.deadline = 0
-        self.is_replay = False
 
     def copy(self, document: Any = None) -> "Item":
         """Return an item with another document in the same place."""
-        made = Item(self.record, self.id, None, self.place, self.outcome, self.scope, self.trail)
+        made = Item(self.record, self.id, None, self.place)
+        made.__dict__ |= self.__dict__
+        made.value = made.read = None
         made.document = document
-        made.reason = self.reason
-        made.deadline = self.deadline
-        made.is_replay = self.is_replay
         return made
 
     @property
@@ -119,26 +98,25 @@ class Item:
 def from_source(records: Sequence[Record], deadline_ms: int | None) -> list[Item]:
     """Return the documents of records of a source topic; the deadline counts from timestamps."""
     ledger: Ledger = records[0].ledger
-    prefix, place = ledger.id_prefix, records[0].partition[1]
-    result, tombstone = Outcome.RESULT, Outcome.TOMBSTONE
+    id_prefix, source_prefix = ledger.id_prefix, ledger.source_prefix
+    place = records[0].partition[1]
     items = []
     for record in records:
+        number_ = b"%d" % record.offset
         value = record.value
-        item = Item(
-            record,
-            prefix + b"%d" % record.offset,
-            value,
-            place,
-            tombstone if value is None else result,
-        )
+        item = Item(record, id_prefix + number_, value, place)
+        item.source = source_prefix + number_
         record.pending = 1
-        if deadline_ms is not None:
-            item.deadline = record.timestamp + deadline_ms
+        if value is None:
+            item.outcome = Outcome.TOMBSTONE
         if record.headers is not None:
             said = dict(record.headers).get(wire.DEADLINE)
             if said is not None:
                 item.deadline = number(said)
         items.append(item)
+    if deadline_ms is not None:
+        for item in items:
+            item.deadline = item.deadline or item.record.timestamp + deadline_ms
     return items
 
 
@@ -166,8 +144,10 @@ def from_derived(record: Record) -> Item:
     if id_ is None:
         ledger: Ledger = record.ledger
         id_ = ledger.id_prefix + b"%d" % record.offset
-    trail = headers.get(wire.MODELS) or b""
-    item = Item(record, id_, record.value, record.partition[1], outcome, OUTSIDE, trail)
+    item = Item(record, id_, record.value, record.partition[1])
+    item.trail = headers.get(wire.MODELS) or b""
+    if outcome is not Outcome.RESULT:
+        item.outcome = outcome
     record.pending = 1
     counts = headers.get(wire.CHILDREN)
     if counts is not None:

@@ -194,7 +194,12 @@ class Outputs:
         headers: list[Sequence[Header]] = []
         for item in items:
             models = trails.get(item.trail) or self._trail(item.trail)
-            own = [(wire.ID, item.id), (wire.SOURCE, source_of(item.id)), models, pipeline]
+            own = [
+                (wire.ID, item.id),
+                (wire.SOURCE, item.source or source_of(item.id)),
+                models,
+                pipeline,
+            ]
             if item.record.headers is not None:
                 own += user_headers(item.record)
             headers.append(own)
@@ -202,11 +207,14 @@ class Outputs:
 
     def derived_headers(self, items: Sequence[Item]) -> list[Sequence[Header]]:
         """Return what the next stage must know of each."""
-        pipeline, trails = self._pipeline, self._trails
+        pipeline = self._pipeline
         written: Header = (wire.AT, b"%d" % self._now_ms())
         headers: list[Sequence[Header]] = []
+        trail, models = None, _NO_MODELS
         for item in items:
-            models = trails.get(item.trail) or self._trail(item.trail)
+            if item.trail is not trail:
+                trail = item.trail
+                models = self._trails.get(trail) or self._trail(trail)
             own = [_VERSION, (wire.ID, item.id), models, pipeline, written]
             if item.scope:
                 own += scope_headers(item.scope)
@@ -381,6 +389,7 @@ class _OutletWriter:
 
 _MOST_TRAILS: Final = 1_000
 _VERSION: Header = (wire.VERSION, wire.FORMAT)
+_NO_MODELS: Header = (wire.MODELS, b"")
 _REPLAY: Header = (wire.REPLAY, b"1")
 
 
@@ -433,11 +442,9 @@ def _all_fitting(
     limit: int,
 ) -> "list[Outgoing | RecordError]":
     """Replace rows that are too large for their topic by the error that says so."""
-    large = limit // 2
-    if not any(
-        isinstance(row, RecordError) or len(value) + len(row[2] or b"") > large
-        for row, value in zip(rows, values, strict=True)
-    ) and not any(item.record.headers for item in items):
+    largest = max([len(value) for value in values]) if values else 0
+    longest = max([len(item.record.key or b"") for item in items]) if items else 0
+    if largest + longest <= limit // 2 and not any([item.record.headers for item in items]):  # noqa: C419
         return rows
     return [row if isinstance(row, RecordError) else _checked(row, limit) for row in rows]
 

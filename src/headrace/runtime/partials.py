@@ -67,7 +67,8 @@ def _loaded(item: Item, said: Mapping[str, Any], names: Mapping[str, int]) -> Pa
     outcome = Outcome(said["outcome"])
     index = said.get("index")
     id_ = item.id if index is None else item.id + b"/%d" % index
-    made = Item(item.record, id_, None, item.place, outcome, item.scope)
+    made = Item(item.record, id_, None, item.place)
+    made.outcome, made.scope = outcome, item.scope
     made.trail = said.get("models", "").encode()
     made.is_replay = item.is_replay
     made.deadline = item.deadline

@@ -202,6 +202,7 @@ class Place:
         self.counts = counts
         self.collector: Collector | None = None
         self.dispatchers: list[Dispatcher] = []
+        self.may_refuse = True
         self._outputs = outputs
         self._stats = around.stats
         self._desk = Desk(self, around)
@@ -222,6 +223,8 @@ class Place:
         self._links = [
             (link, places[link.step], projection(link.fields)) for link in self.step.links
         ]
+        only_goes_on = len(self._links) == 1 and not (self._outputs.writes or self._routes)
+        self.may_refuse = not only_goes_on
 
     def start(
         self, tasks: asyncio.TaskGroup, around: Surroundings, on_progress: Callable[[], None]
@@ -304,6 +307,9 @@ class Place:
         """Send documents on."""
         if isinstance(self.step, ModelStep):
             self._sign(items, version)
+        if not self.may_refuse:
+            self._hand_over(items)
+            return
         labels: list[str] | None = None
         if self._routes:
             routed = list(zip(items, self._labels(items), strict=True))
@@ -319,6 +325,15 @@ class Place:
             rows = [rows[at] for at in good]
             labels = None if labels is None else [labels[at] for at in good]
         self._send(items, rows, labels)
+
+    def _hand_over(self, items: Sequence[Item]) -> None:
+        """Let the next step have the documents themselves: nothing of them is left behind here."""
+        [(link, place, project)] = self._links
+        self.counts.results += len(items)
+        for item in items:
+            item.document = project(item.document)
+            item.value = item.read = None
+        place.offer(items, link.inlet)
 
     def _send(
         self, items: Sequence[Item], rows: Sequence[Rows], labels: Sequence[str] | None
@@ -606,7 +621,11 @@ def leave(record: Record, row: Outgoing) -> None:
 
 def settle(items: Sequence[Item], rows: Sequence[Rows]) -> None:
     """End documents with what they leave behind; finish records of which nothing is left."""
-    records: list[Record] = []
+    records = [item.record for item in items]
+    if all([r.pending == 1 and r.leader is None and r.outputs is None for r in records]):  # noqa: C419
+        finish(records, rows)  # type: ignore[arg-type]
+        return
+    records = []
     outputs: list[Output] = []
     for item, left in zip(items, rows, strict=True):
         record = item.record
