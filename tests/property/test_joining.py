@@ -245,8 +245,6 @@ def test_a_parent_goes_on_exactly_if_what_its_children_lack_may_be_lacking(
         assert verdict == Gathered(Outcome.DROPPED)
         return
     may_fail, may_miss = on_failed is OnFailed.HOLE, on_missing is OnMissing.PROCEED
-    goes_on = (Outcome.FAILED not in told or may_fail) and (
-        Outcome.MISSING not in told or may_miss
-    )
+    goes_on = (Outcome.FAILED not in told or may_fail) and (Outcome.MISSING not in told or may_miss)
     assert verdict.outcome is (Outcome.RESULT if goes_on else Outcome.FAILED)
     assert verdict.is_partial == bool({Outcome.FAILED, Outcome.MISSING} & set(told))
