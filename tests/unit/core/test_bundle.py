@@ -1,4 +1,4 @@
-"""One commit over several partitions: what goes together, in which portions, and what does not fit."""
+"""One commit over several partitions: what goes together, and what does not fit."""
 
 import itertools
 import random
