@@ -183,7 +183,7 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
 def _page(letter: DeadLetter) -> str:
     shown = variables(letter)
     value, headers = shown.pop("value"), shown.pop("headers")
-    shown["because_of"] = _consequence(letter)
+    shown["because_of"] = ", ".join(letter.because_of)
     if shown["record"] == letter.id:
         del shown["record"]
     for name in ("timestamp", "first_ms", "last_ms"):

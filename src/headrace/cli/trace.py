@@ -56,8 +56,10 @@ def trace(
 
     from headrace.cli import trails
     from headrace.cli.settings import load_reachable
+    from headrace.core.record_ids import parsed_id
     from headrace.kafka.tracing import trace as follow
 
+    parsed_id(record_id)  # refused before a broker is looked for
     topology = load_reachable(file, bootstrap_servers)
     trail = asyncio.run(follow(topology, record_id, within))
     print(trails.as_json(trail) if as_json else trails.as_text(trail))

@@ -1,6 +1,6 @@
 """Parts of a record, and children of a parent: which belong together, and what comes of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
@@ -59,6 +59,8 @@ class Group(Generic[T]):
         since: When the first part came, seconds on the caller's clock.
         size: Bytes of its parts.
         is_closed: Whether the id ended before all parts had come; those still to come are late.
+        is_marked: Whether what remembers that is in it; until then a closed group does not end.
+        told: Places in the group of what had come when the id ended.
         is_expected: Whether anything but replayed parts says that the id is on its way.
         spills: How often it was written elsewhere because memory was full.
     """
@@ -68,12 +70,14 @@ class Group(Generic[T]):
         "id",
         "is_closed",
         "is_expected",
+        "is_marked",
         "others",
         "parts",
         "place",
         "since",
         "size",
         "spills",
+        "told",
     )
 
     def __init__(self, place: int, id_: bytes, since: float) -> None:
@@ -85,6 +89,8 @@ class Group(Generic[T]):
         self.since = since
         self.size = 0
         self.is_closed = False
+        self.is_marked = False
+        self.told: set[int] = set()
         self.is_expected = False
         self.spills = 0
 
@@ -136,6 +142,20 @@ class Table(Generic[T]):
         """Forget a group: it is complete, or ends before it is."""
         del self._groups[group.place, group.id]
 
+    def end_early(self, group: Group[T]) -> None:
+        """An id ends before all of its parts have come; what still comes for it is late."""
+        group.told |= group.parts.keys()
+        group.parts = {}
+        group.others = []
+        group.size = 0
+        group.is_closed = True
+
+    def remember(self, group: Group[T], parts: Iterable[Part[T]], count: int | None) -> None:
+        """Take what says that an id ended early, and with which parts."""
+        group.count = count
+        group.told |= {self._at(part) for part in parts}
+        group.is_closed = group.is_marked = True
+
     def lacks(self, group: Group[T], inlet: int) -> bool:
         """Whether an inlet is still to bring something for a group."""
         brought = sum(part.inlet == inlet for part in group.parts.values())
@@ -143,10 +163,12 @@ class Table(Generic[T]):
 
     def is_complete(self, group: Group[T]) -> bool:
         """Whether every part has come."""
+        if group.is_closed and not group.is_marked:
+            return False
         wanted = self._inlets
         if group.count is not None:
             wanted *= group.count
-        return len(group.parts) == wanted
+        return len(group.parts) + len(group.told) == wanted
 
     def add(self, group: Group[T], part: Part[T], count: int | None) -> None:
         """Put a part into its group.
@@ -160,6 +182,8 @@ class Table(Generic[T]):
             StrayPartError: It was there already, or it contradicts what was there.
         """
         at = self._place(group, part, count)
+        if at in group.told:
+            raise StrayPartError(f"inlet {part.inlet} brought {_text(group.id)} twice")
         before = group.parts.get(at)
         if before is not None:
             if not (part.is_replay and before.outcome is Outcome.FAILED):
@@ -177,17 +201,20 @@ class Table(Generic[T]):
         if index is None:
             if group.count is not None:
                 raise StrayPartError(f"{_text(group.id)} came as a whole and as children")
-            return part.inlet
+            return self._at(part)
         if count is None or not 0 <= index < count:
             raise StrayPartError(f"child {index} of {_text(group.id)}, which has {count}")
-        if group.count is None and group.parts:
+        if group.count is None and (group.parts or group.told):
             raise StrayPartError(f"{_text(group.id)} came as a whole and as children")
         if group.count not in (None, count):
             raise StrayPartError(
                 f"child {index} says that {_text(group.id)} has {count} children,"
                 f" others say {group.count}"
             )
-        return index * self._inlets + part.inlet
+        return self._at(part)
+
+    def _at(self, part: Part[T]) -> int:
+        return (part.index or 0) * self._inlets + part.inlet
 
 
 @dataclass(frozen=True, slots=True)

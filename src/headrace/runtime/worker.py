@@ -27,7 +27,8 @@ from headrace.runtime.executor import Surroundings
 from headrace.runtime.intake import Intake
 from headrace.runtime.lanes import lanes_of
 from headrace.runtime.outputs import TopicFacts
-from headrace.runtime.stage import Actions, Format, StageRun
+from headrace.runtime.places import Format
+from headrace.runtime.stage import Actions, StageRun
 from headrace.runtime.stats import StageStats
 from headrace.runtime.status import snapshot
 
@@ -223,19 +224,23 @@ class Worker:
         while True:
             await asyncio.sleep(SPILL_EVERY_S)
             paused = self.back_pressure.paused
-            for collector in self.steps.collectors:
-                if paused and collector.waits_for(paused):
-                    spilled = collector.spill(SPILL_SHARE)
-                    self.stats.spilled += spilled
-                    log.info(
-                        "memory is full: %d incomplete records wait in the retry topic",
-                        spilled,
-                        extra={"event": "spilled", "stage": self.stage.name},
-                    )
-                    self._committer.wake()
+            if paused and self.steps.waits_for(paused):
+                spilled = self.steps.spill(SPILL_SHARE)
+                self.stats.spilled += spilled
+                log.info(
+                    "memory is full: %d incomplete records wait in the retry topic",
+                    spilled,
+                    extra={"event": "spilled", "stage": self.stage.name},
+                )
+                self._committer.wake()
 
     async def _watch(self) -> None:
-        await self.assignments.failure
+        await asyncio.wait(
+            (self.assignments.failure, self.steps.failure), return_when=asyncio.FIRST_COMPLETED
+        )
+        for failure in (self.assignments.failure, self.steps.failure):
+            if failure.done():
+                failure.result()
 
     # Taking records
 

@@ -9,7 +9,7 @@ from headrace.errors import InvalidInputError
 from headrace.spec.compile import compile_pipeline
 from headrace.spec.loader import check_text
 from headrace.testing.interpreter import Interpreter
-from tests.simulation.dags import condition
+from tests.simulation.dag_world import condition
 
 HEAD = """\
 pipeline: p
