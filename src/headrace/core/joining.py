@@ -111,12 +111,10 @@ class Table(Generic[T]):
 
     Args:
         inlets: How many inlets the step has.
-        gathers: Whether it gathers children.
     """
 
-    def __init__(self, inlets: int, *, gathers: bool) -> None:
+    def __init__(self, inlets: int) -> None:
         self._inlets = inlets
-        self._gathers = gathers
         self._groups: dict[tuple[int, bytes], Group[T]] = {}
         self._open: dict[int, int] = {}
 
@@ -288,7 +286,7 @@ def _all(step: Step, outcomes: Sequence[Outcome], on_missing: OnMissing) -> Verd
     for special in (Outcome.TOMBSTONE, Outcome.EMPTY):
         if special in needed:
             return Verdict(special, (outcomes.index(special),))
-    there = tuple(number for number, outcome in enumerate(outcomes) if outcome in _HAS_VALUE)
+    there = tuple(number for number, outcome in enumerate(outcomes) if outcome is Outcome.RESULT)
     return Verdict(Outcome.RESULT, there, is_partial=bool(lacking), why=lacking)
 
 

@@ -82,7 +82,7 @@ class Collector:
         self._waiting = join if gather is None else gather.waiting
         self._is_gather = gather is not None
         self._kind = b"join" if gather is None else b"gather"
-        self._table: Table[Item] = Table(len(step.inlets), gathers=self._is_gather)
+        self._table: Table[Item] = Table(len(step.inlets))
         self._anchors: dict[Group[Item], Record] = {}
         self._due: list[tuple[float, int, Group[Item]]] = []
         self._order = itertools.count()
