@@ -1,5 +1,6 @@
 """Random pipelines, the records for them, and what their models, functions and gates say."""
 
+import itertools
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -201,18 +202,33 @@ def _add_step(draft: Draft, name: str) -> None:
     if rng.random() < 0.15 and make is not _gather and (merged.texts or merged.numbers):
         step["when"] = _condition(draft, merged)
     made = make(draft, name, merged, step)
+    if step.get("join") == "first":
+        draft.writes[name] |= _differences(draft, parents)
     draft.steps[name] = step
     draft.roots[name] = made.source
-    if rng.random() < 0.25 and (made.numbers or made.texts):
-        labels = ["a", "b", "c"][: rng.randint(1, 3)]
-        conditions = [_condition(draft, made) for _ in labels]
-        if rng.random() < 0.6:
-            conditions[-1] = "else"
-        step["routes"] = dict(zip(labels, conditions, strict=True))
-        draft.streams += [replace(made, ref=f"{name}.{label}") for label in labels]
-        if rng.random() < 0.6:
-            return
+    has_routes = rng.random() < 0.25 and (made.numbers or made.texts)
+    if has_routes and _route(draft, name, made, step):
+        return
     draft.streams.append(made)
+
+
+def _differences(draft: Draft, parents: Sequence[Stream]) -> set[str]:
+    """Return what is decided where the first of several is taken, as if it were written there."""
+    pairs = itertools.permutations(parents, 2)
+    steps = {step for one, other in pairs for step in one.passed - other.passed}
+    return {path for step in steps for path in draft.writes[step]}
+
+
+def _route(draft: Draft, name: str, made: Stream, step: dict[str, Any]) -> bool:
+    """Give a step routes, and say whether it is read by them alone."""
+    rng = draft.rng
+    labels = ["a", "b", "c"][: rng.randint(1, 3)]
+    conditions = [_condition(draft, made) for _ in labels]
+    if rng.random() < 0.6:
+        conditions[-1] = "else"
+    step["routes"] = dict(zip(labels, conditions, strict=True))
+    draft.streams += [replace(made, ref=f"{name}.{label}") for label in labels]
+    return rng.random() < 0.6
 
 
 def _parents(draft: Draft) -> tuple[list[Stream], dict[str, Any]]:
@@ -233,8 +249,12 @@ def _parents(draft: Draft) -> tuple[list[Stream], dict[str, Any]]:
         step["join"] = "first"
     else:
         clean = _without_conflicts(draft, parents)
-        if len(clean) < len(parents) and rng.random() < 0.5:
-            step["prefer"] = rng.choice(parents).ref
+        closed = [each.ref for each in parents if not _is_open(draft, each, parents)]
+        prefer = rng.choice(closed) if closed else ""
+        others = [each for each in parents if each.ref != prefer]
+        is_settled = prefer and len(_without_conflicts(draft, others)) == len(others)
+        if len(clean) < len(parents) and is_settled and rng.random() < 0.5:
+            step["prefer"] = prefer
         else:
             parents = clean
         if len(parents) == 1:
