@@ -8,7 +8,7 @@ from typing import Any
 from headrace.core.joining import Group, Outcome, Part
 from headrace.core.topology import Step
 from headrace.errors import DecodeError
-from headrace.runtime.items import Item, Reason
+from headrace.runtime.items import Item, Level, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,9 @@ def loaded(item: Item, step: Step) -> Partial:
     try:
         said = json.loads(item.value or b"")
         names = {inlet.parent: number for number, inlet in enumerate(step.inlets)}
-        parts = [_loaded(item, each, names) for each in said["parts"]]
-        return Partial(parts, said["count"], int(said["since"]))
+        count = said["count"]
+        parts = [_loaded(item, each, names, count) for each in said["parts"]]
+        return Partial(parts, count, int(said["since"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DecodeError(f"not the parts of a record: {error!r}") from error
 
@@ -63,12 +64,17 @@ def _dumped(part: Part[Item], step: Step, *, documents: bool) -> Mapping[str, An
     return said
 
 
-def _loaded(item: Item, said: Mapping[str, Any], names: Mapping[str, int]) -> Part[Item]:
+def _loaded(
+    item: Item, said: Mapping[str, Any], names: Mapping[str, int], count: int | None
+) -> Part[Item]:
     outcome = Outcome(said["outcome"])
     index = said.get("index")
-    id_ = item.id if index is None else item.id + b"/%d" % index
-    made = Item(item.record, id_, None, item.place)
+    made = Item(item.record, item.id, None, item.place)
     made.outcome, made.scope = outcome, item.scope
+    if index is not None:
+        # Parts wait at the home of their parent, where they were written down.
+        made.id = item.id + b"/%d" % index
+        made.scope = (*item.scope, Level(item.place, count or 0))
     made.trail = said.get("models", "").encode()
     made.is_replay = item.is_replay
     made.deadline = item.deadline
