@@ -152,9 +152,15 @@ class Table(Generic[T]):
 
     def remember(self, group: Group[T], parts: Iterable[Part[T]], count: int | None) -> None:
         """Take what says that an id ended early, and with which parts."""
-        group.count = count
+        if count is not None:
+            group.count = count
         group.told |= {self._at(part) for part in parts}
         group.is_closed = group.is_marked = True
+
+    def reopen(self, group: Group[T]) -> None:
+        """Let an id that ended early begin again; what had come then comes once more."""
+        group.told = set()
+        group.is_closed = group.is_marked = False
 
     def lacks(self, group: Group[T], inlet: int) -> bool:
         """Whether an inlet is still to bring something for a group."""

@@ -134,10 +134,13 @@ class StageRun:
         for cluster in clusters(waiting):
             if spilled >= most:
                 break
-            if is_whole(cluster):
-                for collector, group in cluster:
-                    collector.spill(group)
-                spilled += len(cluster)
+            if not is_whole(cluster):
+                continue
+            rows = [collector.spilled(group) for collector, group in cluster]
+            for (collector, group), row in zip(cluster, rows, strict=True):
+                if row is not None and None not in rows:
+                    collector.spill(group, row)
+                    spilled += 1
         return spilled
 
     def waits_for(self, partitions: Collection[TopicPartition]) -> bool:
