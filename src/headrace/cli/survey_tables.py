@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from headrace.cli.letters import columns
+from headrace.cli.shapes import columns
 from headrace.cli.survey import StepSeen, WorkerSeen
 
 _HEADING = (

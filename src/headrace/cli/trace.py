@@ -19,10 +19,10 @@ class _Duration(click.ParamType[float]):
     ) -> float:
         from pydantic import TypeAdapter, ValidationError
 
-        from headrace.spec.values import Duration
+        from headrace.spec.values import Span
 
         try:
-            found: timedelta = TypeAdapter(Duration).validate_python(value)
+            found: timedelta = TypeAdapter(Span).validate_python(value)
         except ValidationError:
             self.fail(f"{value!r} is not a duration, as in 30s, 10m or 2h", param, ctx)
         return found.total_seconds()

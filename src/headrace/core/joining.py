@@ -54,8 +54,8 @@ class Group(Generic[T]):
         id: Record id; of a gather, the parent's.
         count: Children of the parent; None while it is not known, and at a join.
         parts: What came, by place in the group.
-        others: What ends with the group and is no part of it: parts that their replays replaced,
-            and whatever the caller adds.
+        spent: Parts that their replays replaced.
+        others: What else ends with the group.
         since: When the first part came, seconds on the caller's clock.
         size: Bytes of its parts.
         is_closed: Whether the id ended before all parts had come; those still to come are late.
@@ -76,6 +76,7 @@ class Group(Generic[T]):
         "place",
         "since",
         "size",
+        "spent",
         "spills",
         "told",
     )
@@ -85,6 +86,7 @@ class Group(Generic[T]):
         self.id = id_
         self.count: int | None = None
         self.parts: dict[int, Part[T]] = {}
+        self.spent: list[Part[T]] = []
         self.others: list[T] = []
         self.since = since
         self.size = 0
@@ -97,7 +99,8 @@ class Group(Generic[T]):
     @property
     def contents(self) -> list[T]:
         """Everything that ends with the group."""
-        return [*(part.content for part in self.parts.values()), *self.others]
+        parts = (*self.parts.values(), *self.spent)
+        return [*(part.content for part in parts), *self.others]
 
 
 class Table(Generic[T]):
@@ -113,6 +116,7 @@ class Table(Generic[T]):
     def __init__(self, inlets: int) -> None:
         self._inlets = inlets
         self._groups: dict[tuple[int, bytes], Group[T]] = {}
+        self._open: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -132,7 +136,12 @@ class Table(Generic[T]):
         group = self._groups.get((place, id_))
         if group is None:
             group = self._groups[place, id_] = Group(place, id_, now)
+            self._open[place] = self._open.get(place, 0) + 1
         return group
+
+    def open_at(self, place: int) -> int:
+        """Return how many groups of a partition number have not ended."""
+        return self._open.get(place, 0)
 
     def holds(self, group: Group[T]) -> bool:
         """Whether a group is still incomplete."""
@@ -141,24 +150,32 @@ class Table(Generic[T]):
     def close(self, group: Group[T]) -> None:
         """Forget a group: it is complete, or ends before it is."""
         del self._groups[group.place, group.id]
+        self._open[group.place] -= not group.is_closed
 
     def end_early(self, group: Group[T]) -> None:
         """An id ends before all of its parts have come; what still comes for it is late."""
         group.told |= group.parts.keys()
         group.parts = {}
+        group.spent = []
         group.others = []
         group.size = 0
-        group.is_closed = True
+        self._end(group)
 
     def remember(self, group: Group[T], parts: Iterable[Part[T]], count: int | None) -> None:
         """Take what says that an id ended early, and with which parts."""
         if count is not None:
             group.count = count
         group.told |= {self._at(part) for part in parts}
-        group.is_closed = group.is_marked = True
+        self._end(group)
+        group.is_marked = True
+
+    def _end(self, group: Group[T]) -> None:
+        self._open[group.place] -= not group.is_closed
+        group.is_closed = True
 
     def reopen(self, group: Group[T]) -> None:
         """Let an id that ended early begin again; what had come then comes once more."""
+        self._open[group.place] += group.is_closed
         group.told = set()
         group.is_closed = group.is_marked = False
 
@@ -194,7 +211,7 @@ class Table(Generic[T]):
         if before is not None:
             if not (part.is_replay and before.outcome is Outcome.FAILED):
                 raise StrayPartError(f"inlet {part.inlet} brought {_text(group.id)} twice")
-            group.others.append(before.content)
+            group.spent.append(before)
             group.size -= before.size
         group.parts[at] = part
         group.size += part.size

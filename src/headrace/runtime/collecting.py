@@ -129,12 +129,10 @@ class Collector:
             return []
         group = self._table.open(item.record.partition[1], item.id, self._tools.now())
         group.others.append(item)
-        _wait(item, 0, 1)
+        _wait(item, 0, 1, holds=False)
         spills = number(headers.get(wire.ATTEMPT)) - 1
         if headers.get(wire.OUTCOME) == wire.CLOSED:
-            self._take_over(group, partial)
-            self._table.remember(group, partial.parts, partial.count)
-            self._anchors.pop(group, None)
+            self._remember(group, partial)
         elif not item.is_replay or spills > 0:
             group.spills = max(group.spills, spills)
             self._take_over(group, partial)
@@ -144,14 +142,29 @@ class Collector:
                 part.is_replay = True
             self._insert_all(group, partial.parts, partial.count)
         else:
-            if group.is_marked:
-                self._table.reopen(group)
-            group.is_expected = True
-            group.since = self._tools.now()
+            self._begin_again(group)
             came = [part for part in partial.parts if part.outcome is not Outcome.FAILED]
             self._insert_all(group, came, partial.count)
         self._arm(group)
         return self._settle(group) if self._table.is_complete(group) else []
+
+    def _remember(self, group: Group[Item], partial: partials.Partial) -> None:
+        """Let a group be one that ended early: what came of it before the marker is late."""
+        if not group.is_closed:
+            for part in group.parts.values():
+                _hold(part.content, -part.size, -1)
+        self._take_over(group, partial)
+        self._table.remember(group, partial.parts, partial.count)
+        self._anchors.pop(group, None)
+
+    def _begin_again(self, group: Group[Item]) -> None:
+        """Let a group wait anew for what a replay brings, even if it ended early before."""
+        if group.is_marked:
+            self._table.reopen(group)
+            for part in group.parts.values():
+                _hold(part.content, part.size, 1)
+        group.is_expected = True
+        group.since = self._tools.now()
 
     def _take_over(self, group: Group[Item], partial: partials.Partial) -> None:
         """Let a group have waited for as long as the parts that come back have."""
@@ -169,7 +182,7 @@ class Collector:
 
     def _insert(self, group: Group[Item], part: Part[Item], count: int | None) -> bool:
         """Put a part into its group; return whether the group is complete."""
-        was_expected, size = group.is_expected, group.size
+        was_expected, spent = group.is_expected, len(group.spent)
         try:
             self._table.add(group, part, count)
         except StrayPartError as error:
@@ -177,7 +190,9 @@ class Collector:
                 self._table.close(group)
             self._give_up(part, group, count, error)
             return False
-        _wait(part.content, group.size - size, 1)
+        _wait(part.content, part.size, 1, holds=not group.is_closed)
+        for before in group.spent[spent:]:
+            _hold(before.content, -before.size, -1)
         if len(group.parts) == 1 or group.is_expected is not was_expected:
             self._arm(group)
         return self._table.is_complete(group)
@@ -226,6 +241,10 @@ class Collector:
                 if reached and self._table.lacks(group, number_):
                     return True
         return False
+
+    def open_at(self, place: int) -> int:
+        """Return how many ids of a partition number wait here."""
+        return self._table.open_at(place)
 
     @property
     def groups(self) -> list[Group[Item]]:
@@ -301,7 +320,7 @@ class Collector:
     def _orphan(self, group: Group[Item]) -> None:
         """Give up replayed parts whose id nobody waits for any more."""
         self._leave(group)
-        for item in group.others:
+        for item in (*group.others, *(part.content for part in group.spent)):
             self._tools.ended(item.record, 1, [])
         for part in group.parts.values():
             if part.outcome in (Outcome.DROPPED, Outcome.FAILED):
@@ -341,9 +360,11 @@ class Collector:
         self._table.close(group)
         self._anchors.pop(group, None)
         for part in group.parts.values():
-            _wait(part.content, -part.size, -1)
+            _wait(part.content, -part.size, -1, holds=not group.is_closed)
+        for part in group.spent:
+            _wait(part.content, -part.size, -1, holds=False)
         for item in group.others:
-            _wait(item, 0, -1)
+            _wait(item, 0, -1, holds=False)
         return group.contents
 
     def _dumped(self, group: Group[Item], *, documents: bool, is_stray: bool = False) -> bytes:
@@ -523,7 +544,16 @@ def trail_of(trails: Sequence[bytes]) -> bytes:
     return b", ".join(dict.fromkeys(m for trail in distinct for m in trail.split(b", ")))
 
 
-def _wait(item: Item, size: int, count: int) -> None:
+def _wait(item: Item, size: int, count: int, *, holds: bool) -> None:
+    """Count a document that begins or ends to wait; late parts and marks hold nothing."""
     ledger: Ledger = item.record.ledger
     ledger.waiting += count
     ledger.waiting_bytes += size
+    if holds:
+        _hold(item, size, count)
+
+
+def _hold(item: Item, size: int, count: int) -> None:
+    ledger: Ledger = item.record.ledger
+    ledger.held += count
+    ledger.held_bytes += size

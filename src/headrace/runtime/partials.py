@@ -77,10 +77,11 @@ def _loaded(
 ) -> Part[Item]:
     outcome = Outcome(said["outcome"])
     index = said.get("index")
-    id_ = item.id if index is None else item.id + b"/%d" % index
-    made = Item(item.record, id_, None, item.place)
+    made = Item(item.record, item.id, None, item.place)
     made.outcome, made.scope = outcome, item.scope
     if index is not None:
+        # Parts wait at the home of their parent, where they were written down.
+        made.id = item.id + b"/%d" % index
         made.scope = (*item.scope, Level(item.place, count or 0))
     made.trail = said.get("models", "").encode()
     made.is_replay = item.is_replay

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from headrace.core.records import TopicPartition
+from headrace.core.records import Outgoing, TopicPartition
 from headrace.core.topology import (
     FunctionStep,
     ModelStep,
@@ -17,7 +17,7 @@ from headrace.core.topology import (
     Step,
 )
 from headrace.ports import FunctionCaller, InferenceClient
-from headrace.runtime.clusters import clusters, is_whole
+from headrace.runtime.clusters import Waiting, clusters, is_whole, source_offset
 from headrace.runtime.dispatcher import Dispatcher
 from headrace.runtime.ends import Ends
 from headrace.runtime.executor import Surroundings
@@ -123,25 +123,41 @@ class StageRun:
             dispatcher.forget_dropped()
 
     def spill(self, share: float) -> int:
-        """Write a share of the incomplete groups to the retry topics, the oldest; return how many.
+        """Write a share of the incomplete groups to the retry topics; return how many.
 
-        Groups that hold documents of one record go together, and only where nothing else of it is
-        on its way: what they leave behind is written when the record is finished.
+        The lowest record of every partition number always stays, so that it once finds all of its
+        parts. Groups that hold documents of one record go together, and only where nothing else of
+        it is on its way: what they leave behind is written when the record is finished.
         """
-        waiting = [(each, group) for each in self.collectors for group in each.groups]
-        waiting.sort(key=lambda pair: pair[1].since)
-        most, spilled = math.ceil(share * len(waiting)), 0
-        for cluster in clusters(waiting):
-            if spilled >= most:
-                break
-            if not is_whole(cluster):
-                continue
-            rows = [collector.spilled(group) for collector, group in cluster]
-            for (collector, group), row in zip(cluster, rows, strict=True):
-                if row is not None and None not in rows:
-                    collector.spill(group, row)
-                    spilled += 1
+        spilled = 0
+        for place in {group.place for each in self.collectors for group in each.groups}:
+            waiting = [
+                (each, group)
+                for each in self.collectors
+                for group in each.groups
+                if group.place == place
+            ]
+            waiting.sort(key=lambda pair: source_offset(pair[1].id))
+            together = clusters(waiting)
+            for cluster in reversed(together[math.ceil((1.0 - share) * len(together)) :]):
+                spilled += self._spill(cluster) if is_whole(cluster) else 0
         return spilled
+
+    def _spill(self, cluster: Sequence[Waiting]) -> int:
+        """Write groups that go together; return how many, none where no record can hold one."""
+        rows: list[Outgoing] = []
+        for collector, group in cluster:
+            row = collector.spilled(group)
+            if row is None:
+                return 0
+            rows.append(row)
+        for (collector, group), row in zip(cluster, rows, strict=True):
+            collector.spill(group, row)
+        return len(rows)
+
+    def open_at(self, place: int) -> int:
+        """Return how many ids of a partition number wait for parts."""
+        return max([each.open_at(place) for each in self.collectors], default=0)
 
     def waits_for(self, partitions: Collection[TopicPartition]) -> bool:
         """Whether a part that something waits for could come through one of the partitions."""

@@ -106,14 +106,18 @@ class Worker:
             pinned=[each.topic for each in stage.sources if each.start != "earliest"],
             together=stage.topics if stage.collects else (),
         )
-        self.back_pressure = BackPressure(
-            ports.source, self.assignments, settings.limits, stage.retry_topics.values()
-        )
         self._ports = ports
         self._settings = settings
         self._drain = asyncio.Event()
         around = Surroundings(fmt.decode, settings.now_ms, settings.rng, self.stats)
         self.steps = StageRun(stage, ports.actions, facts, fmt, around)
+        self.back_pressure = BackPressure(
+            ports.source,
+            self.assignments,
+            settings.limits,
+            stage.retry_topics.values(),
+            self.steps.open_at,
+        )
         self._intake = Intake(stage, self.steps, settings.now_ms, self.stats)
         self._committer = Committer(
             ports.sink,
@@ -202,7 +206,13 @@ class Worker:
             self._committer.wake()
             self.back_pressure.relieve()
 
-        self.steps.start(tasks, self._committer.wake)
+        def progressed() -> None:
+            self._committer.wake()
+            if self.stage.collects:
+                # What waits for its parts makes room without being committed.
+                self.back_pressure.relieve()
+
+        self.steps.start(tasks, progressed)
         self.assignments.bind(self._ports.source, tasks, self._committer.barrier, reassigned)
 
     async def _finish(self) -> None:

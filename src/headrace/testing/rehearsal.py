@@ -38,12 +38,14 @@ class Result:
         topic: The sink.
         value: Its bytes, None for a tombstone.
         child: Which child of the input it is: an index for every split; empty for none.
+        models: `step=model@version` of every model that worked on it, separated by commas.
     """
 
     number: int
     topic: str
     value: bytes | None
     child: tuple[int, ...] = ()
+    models: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +317,7 @@ def _read(
     left = (each for stage in topology.stages for each in _unfinished(stage, broker))
     return Rehearsed(
         [
-            Result(number, each.partition.topic, each.value, child)
+            Result(number, each.partition.topic, each.value, child, _header(each, wire.MODELS))
             for (number, child), each in written
         ],
         [_letter(number, child, each) for (number, child), each in given_up],

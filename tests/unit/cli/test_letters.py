@@ -124,7 +124,7 @@ def test_letters_of_a_record_stand_together_causes_first(monkeypatch):
 def test_what_went_along_and_what_stayed_is_told():
     told = list(about(Replayed(records=5, without_value=1, along=2, left=3)))
 
-    assert told[0].startswith("2 of them go along with those chosen")
+    assert told[0].startswith("2 of them were not chosen, but belong to a record")
     assert told[1:] == [
         "1 left alone: their value is not in the dead-letter topic",
         "3 left alone: another dead letter of the same record has no value",

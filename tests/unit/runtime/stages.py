@@ -205,11 +205,9 @@ class Running:
 
     @property
     def waiting(self):
-        """Records and bytes that wait for others, by the ledgers' books."""
-        return (
-            sum(each.waiting for each in self.ledgers.values()),
-            sum(each.waiting_bytes for each in self.ledgers.values()),
-        )
+        """Documents that wait, their bytes, and of both what is held, by the ledgers' books."""
+        names = ("waiting", "waiting_bytes", "held", "held_bytes")
+        return tuple(sum(getattr(x, name) for x in self.ledgers.values()) for name in names)
 
 
 @asynccontextmanager

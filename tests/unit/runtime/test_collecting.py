@@ -22,6 +22,7 @@ A, B = derived("a"), derived("b", ("b",))
 OPTIONAL = derived("b", ("b",), is_optional=True)
 RETRY = "p.j.retry"
 TOLD = (Outlet("p.j", tells=True),)
+NOTHING = (0, 0, 0, 0)
 FAILURE = [
     ("headrace-error-step", b"b"),
     ("headrace-error-class", b"InvalidInputError"),
@@ -53,14 +54,14 @@ async def test_a_join_waits_for_every_part_and_makes_one_document_of_them():
     async with running(join_step(A, B)) as it:
         it.tell("p.a", {"id": 1, "a": 2})
         assert await it.commit() == []
-        assert it.waiting == (1, 14)
+        assert it.waiting == (1, 14, 1, 14)
 
         it.tell("p.b", {"b": 3, "not": "carried"})
 
         [row] = await it.commit()
         assert (row.topic, row.document) == ("out", {"id": 1, "a": 2, "b": 3})
         assert it.unfinished == {}
-        assert it.waiting == (0, 0)
+        assert it.waiting == NOTHING
 
 
 @pytest.mark.parametrize("order", ["abc", "cba", "bac"])
@@ -283,7 +284,7 @@ async def test_a_join_that_waited_long_enough_ends_and_marks_that_it_did(
         assert by_topic([row for row in rows if row is not marker]) == written
         assert [letter.error for letter in letters(rows)] == given_up
         assert it.unfinished == {}
-        assert it.waiting == (0, 0)
+        assert it.waiting == NOTHING
 
 
 async def test_the_marker_leaves_with_the_record_that_was_waiting_in_one_commit():
@@ -432,7 +433,7 @@ async def test_spilled_parts_wait_in_one_record_and_meet_the_rest_when_they_come
         assert (spilled.topic, spilled.says("headrace-partial")) == (RETRY, "join")
         assert parts_of(spilled) == {"a": "result", "c": "result"}
         assert it.unfinished == {}
-        assert it.waiting == (0, 0)
+        assert it.waiting == NOTHING
         it.take(spilled)
         it.tell("p.b", {"b": 2})
         assert await it.commit(0.5) == []
@@ -441,7 +442,7 @@ async def test_spilled_parts_wait_in_one_record_and_meet_the_rest_when_they_come
         assert row.document == {"id": 1, "b": 2, "c": 3}
         assert (row.says("headrace-models"), row.says("mine"), row.key) == ("a=m@1", "yes", b"k")
         assert it.unfinished == {}
-        assert it.waiting == (0, 0)
+        assert it.waiting == NOTHING
 
 
 async def test_parts_that_are_spilled_again_come_back_after_twice_the_time():
@@ -474,15 +475,16 @@ async def test_a_timeout_goes_on_while_parts_are_spilled():
         assert letters(rows)[0].document["parts"][0]["document"] == {"id": 1}
 
 
-async def test_the_oldest_are_spilled_first():
+async def test_the_last_are_spilled_and_the_lowest_stays():
     async with running(join_step(A, B)) as it:
-        for number in range(5):
-            it.tell("p.a", {"id": number}, id_=f"in-0-{number}")
-            await asyncio.sleep(0.1)
+        for number in (3, 0, 4, 1, 2):
+            it.tell("p.a", {"id": number}, id_=f"in-0-{number}", key=None)
 
-        assert it.run.spill(0.5) == 3
+        assert it.run.spill(0.5) == 2
 
-        assert [row.id for row in await it.commit()] == ["in-0-0", "in-0-1", "in-0-2"]
+        assert sorted(row.id for row in await it.commit()) == ["in-0-3", "in-0-4"]
+        assert it.run.spill(0.9) == 2
+        assert it.run.spill(0.9) == 0
 
 
 async def test_what_has_ended_is_not_spilled():
@@ -545,7 +547,7 @@ async def test_a_replayed_part_completes_the_replayed_rest(partial_first):
         [row] = await it.commit()
         assert (row.topic, row.document) == ("out", {"id": 1, "b": 2})
         assert it.unfinished == {}
-        assert it.waiting == (0, 0)
+        assert it.waiting == NOTHING
 
 
 async def test_a_replay_of_a_join_that_fails_again_leaves_a_letter_again():
@@ -574,7 +576,7 @@ async def test_a_replayed_part_may_come_before_its_failure_was_worked_off():
 
         assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 2}]}
         assert it.unfinished == {}
-        assert it.waiting == (0, 0)
+        assert it.waiting == NOTHING
 
 
 async def test_a_replayed_part_that_nobody_waits_for_is_given_up_after_a_while():
@@ -587,7 +589,7 @@ async def test_a_replayed_part_that_nobody_waits_for_is_given_up_after_a_while()
         assert (letter.topic, letter.error, letter.id) == (DEAD, "StrayPartError", "in-0-0")
         assert letter.says("headrace-error-step") == "j"
         assert it.unfinished == {}
-        assert it.waiting == (0, 0)
+        assert it.waiting == NOTHING
 
 
 async def test_a_stray_part_that_is_replayed_is_no_whole_document():
@@ -655,7 +657,7 @@ async def test_a_join_that_timed_out_waits_anew_where_it_is_replayed():
 
         assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 2}]}
         assert it.unfinished == {}
-        assert it.waiting == (0, 0)
+        assert it.waiting == NOTHING
 
 
 async def test_a_late_part_that_came_before_the_replay_is_part_of_it():
@@ -739,7 +741,7 @@ async def test_a_part_that_comes_twice_is_given_up_and_the_first_one_counts():
 
         it.tell("p.a", {"id": 1})
         assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 1}]}
-        assert it.waiting == (0, 0)
+        assert it.waiting == NOTHING
 
 
 async def test_an_undecodable_stray_part_is_given_up_as_it_was_read():
@@ -759,9 +761,10 @@ async def test_what_waits_is_counted_and_counted_off_however_it_ends():
     async with running(join_step(A, B, derived("c", ("c",)), timeout_s=10.0)) as it:
         fail(it)
         it.tell("p.b", {"b": "x" * 10}, replay=True)
-        assert it.waiting == (2, len(json.dumps({"b": "x" * 10}, separators=(",", ":"))))
+        size = len(json.dumps({"b": "x" * 10}, separators=(",", ":")))
+        assert it.waiting == (2, size, 1, size)
 
         await it.commit(10.1)
 
-        assert it.waiting == (0, 0)
+        assert it.waiting == NOTHING
         assert OUT
