@@ -9,7 +9,10 @@ same broker and model server.
 Input: JSON objects with a field `text`.
 
     python bare_loop.py bootstrap=127.0.0.1:9092 url=127.0.0.1:8081 model=upper tensor=text \
-        topic=in out=out n=300000 batch=256 inflight=8
+        topic=in out=out n=300000 batch=256 inflight=8 calls=1
+
+With `calls=3` every batch goes through the model three times, each call with the answers of the one
+before: what a chain of three steps does.
 """
 
 import asyncio
@@ -40,6 +43,7 @@ RECORDS, BATCH, IN_FLIGHT = (
     int(ARGS.get("batch", 256)),
     int(ARGS.get("inflight", 8)),
 )
+CALLS = int(ARGS.get("calls", 1))
 MAX_WAIT_S, COMMIT_S = float(ARGS.get("wait", 0.005)), float(ARGS.get("commit", 0.05))
 
 decode, encode = msgspec.json.Decoder(dict).decode, msgspec.json.Encoder().encode
@@ -107,27 +111,31 @@ async def main() -> None:
     done: queue.SimpleQueue = queue.SimpleQueue()
     finished = asyncio.Event()
 
+    async def ask(texts: list) -> list:
+        parts = []
+        for text in texts:
+            parts += (pack_length(len(text)), text)
+        request = pb.ModelInferRequest(model_name=MODEL)
+        tensor = request.inputs.add()
+        tensor.name, tensor.datatype = TENSOR, "BYTES"
+        tensor.shape.append(len(texts))
+        request.raw_input_contents.append(b"".join(parts))
+        response = await call(request)
+        if not response.raw_output_contents:
+            return list(response.outputs[0].contents.bytes_contents)
+        raw, at, rows = response.raw_output_contents[0], 0, []
+        for _ in texts:
+            size = int.from_bytes(raw[at : at + 4], "little")
+            rows.append(raw[at + 4 : at + 4 + size])
+            at += 4 + size
+        return rows
+
     async def infer(messages: list) -> None:
         try:
             documents = [decode(m.value()) for m in messages]
-            parts = []
-            for document in documents:
-                text = document["text"].encode()
-                parts += (pack_length(len(text)), text)
-            request = pb.ModelInferRequest(model_name=MODEL)
-            tensor = request.inputs.add()
-            tensor.name, tensor.datatype = TENSOR, "BYTES"
-            tensor.shape.append(len(documents))
-            request.raw_input_contents.append(b"".join(parts))
-            response = await call(request)
-            if response.raw_output_contents:
-                raw, at, rows = response.raw_output_contents[0], 0, []
-                for _ in documents:
-                    size = int.from_bytes(raw[at : at + 4], "little")
-                    rows.append(raw[at + 4 : at + 4 + size])
-                    at += 4 + size
-            else:
-                rows = list(response.outputs[0].contents.bytes_contents)
+            rows = [document["text"].encode() for document in documents]
+            for _ in range(CALLS):
+                rows = await ask(rows)
             results = []
             for message, document, row in zip(messages, documents, rows, strict=True):
                 document["translation"] = row.decode()

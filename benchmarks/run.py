@@ -299,7 +299,14 @@ def latency(args: argparse.Namespace) -> None:
             worker.wait()
 
 
-def print_latency(bench: Bench, out: str, rate: int, seconds: float, warm_s: float = 8) -> None:
+def print_latency(bench: Bench, out: str, rate: int, seconds: float) -> None:
+    found = sorted(delays(bench, out, rate, seconds))
+    p50, p99 = found[len(found) // 2] * 1e3, found[int(len(found) * 0.99)] * 1e3
+    print(f"latency at {rate}/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms, n={len(found)}", flush=True)
+
+
+def delays(bench: Bench, out: str, rate: int, seconds: float, warm_s: float = 8) -> list[float]:
+    """Write records at a rate; return the seconds until each was visible in a topic."""
     producer = Producer({"bootstrap.servers": bench.bootstrap, "linger.ms": 0})
     reader = Consumer(
         {
@@ -310,7 +317,7 @@ def print_latency(bench: Bench, out: str, rate: int, seconds: float, warm_s: flo
         }
     )
     reader.assign([TopicPartition(out, p, 0) for p in range(PARTITIONS)])
-    begun, sent, delays = time.time(), 0, []
+    begun, sent, found = time.time(), 0, []
     total = int(rate * (warm_s + seconds))
     got = 0
     while got < total and time.time() - begun < warm_s + seconds + 20:
@@ -324,11 +331,9 @@ def print_latency(bench: Bench, out: str, rate: int, seconds: float, warm_s: flo
             appended = int(json.loads(message.value())["text"].split()[0]) / 1e9
             got += 1
             if appended - begun > warm_s:
-                delays.append(time.time() - appended)
+                found.append(time.time() - appended)
             message = reader.poll(0)
-    delays.sort()
-    p50, p99 = delays[len(delays) // 2] * 1e3, delays[int(len(delays) * 0.99)] * 1e3
-    print(f"latency at {rate}/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms, n={len(delays)}", flush=True)
+    return found
 
 
 def slow(args: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as ClientPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -66,7 +66,8 @@ class ByHand:
                 self.consumer(stage).commit(offsets=[place], asynchronous=False)
             except KafkaException as error:
                 # A new broker is still making the topic in which groups are kept.
-                if not error.args[0].retriable():
+                code = error.args[0].code()
+                if code != KafkaError.NOT_COORDINATOR and not error.args[0].retriable():
                     raise
                 time.sleep(0.1)
             else:

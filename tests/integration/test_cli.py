@@ -530,6 +530,72 @@ def test_a_replayed_record_that_fails_again_is_a_new_dead_letter(
     assert second[0]["offset"] > first[0]["offset"]
 
 
+JOINED = """\
+pipeline: {name}
+topics: {{partitions: 3}}
+steps:
+  shout: {{from: {source}, function: "rules:shout", reads: [text], writes: [loud]}}
+  count: {{from: {source}, function: "rules:count", reads: [text], writes: [length]}}
+  both: {{from: [shout, count], function: "rules:both", reads: [loud, length], writes: [said]}}
+sinks: {{{sink}: both}}
+"""
+
+RULES = """\
+from pathlib import Path
+
+def shout(document):
+    return {"loud": document["text"].upper()}
+
+def count(document):
+    if not Path(__file__).with_name("mended").exists():
+        raise ValueError("cannot count")
+    return {"length": len(document["text"])}
+
+def both(document):
+    return {"said": f"{document['loud']} {document['length']}"}
+"""
+
+
+def test_a_join_is_traced_to_its_dead_letters_and_after_a_replay_to_its_result(
+    cli: Cli, names: dict[str, str], tmp_path: Path
+):
+    pipeline = tmp_path / "pipeline.yaml"
+    pipeline.write_text(JOINED.format(**names | {"name": names["name"].replace("_", "-")[-40:]}))
+    (tmp_path / "rules.py").write_text(RULES)
+    lines = lines_of(tmp_path / "in.jsonl", ["one"])
+    cli("up", pipeline, "--input", f"{names['source']}={lines}", "--until-idle")
+    failed = json.loads(cli("dlq", "ls", pipeline, "--json").stdout)["dead_letters"]
+    id_ = failed[0]["id"]
+    before = json.loads(cli("trace", pipeline, id_, "--json").stdout)
+    (tmp_path / "mended").touch()
+    replayed = cli("dlq", "replay", pipeline, "--step", "count", "--json")
+    cli("up", pipeline, "--until-idle")
+
+    after = cli("trace", pipeline, id_)
+
+    assert [(each["step"], each["because_of"]) for each in failed] == [
+        ("count", []),
+        ("both", ["count"]),
+    ]
+    assert [each["state"].partition(":")[0] for each in before["states"]] == [
+        "dead-lettered at step count",
+        "dead-lettered at step both",
+    ]
+    assert json.loads(replayed.stdout) == {
+        "replayed": 2,
+        "without_value": 0,
+        "along": 1,
+        "left": 0,
+    }
+    assert "1 of them were not chosen" in replayed.stderr
+    assert "now: finished" in after.stdout
+    hops = [line.split()[:2] for line in after.stdout.splitlines() if line.startswith("  ")]
+    assert hops[0] == ["source", "source"]
+    assert hops[-1] == ["both", "result"]
+    assert ["count", "failed"] in hops
+    assert ["count", "replay"] in hops
+
+
 @pytest.mark.parametrize(
     ("where", "said"),
     [("error ==", "is not CEL"), ("colour == 1", "names colour"), ("attempts", "true or false")],

@@ -1,11 +1,13 @@
 """Dead letters go back exactly once: two replayers, kills, marks that cannot be read yet."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -27,10 +29,15 @@ LETTERS = 2 * BATCH_RECORDS + 50
 
 
 def topology_of(bootstrap: str, name: str) -> Topology:
+    """A pipeline whose steps `step` and `other` meet in `both`."""
     model = Model("model", ("grpc://127.0.0.1:1",), "model")
-    step = ModelStep("step", model, inputs=(), outputs=())
-    stage = Stage(name, "", "step", step, sources=(Source(f"{name}-source"),), sinks=())
-    return Topology(name, "", (stage,), bootstrap_servers=bootstrap)
+    steps = [
+        ModelStep(name=each, model=model, inputs=(), outputs=())
+        for each in ("step", "other", "both")
+    ]
+    source = Source(f"{name}-source")
+    stages = tuple(Stage(name, "", each.name, (each,), (source,), source.topic) for each in steps)
+    return Topology(name, "", stages, bootstrap_servers=bootstrap)
 
 
 @pytest.fixture
@@ -39,7 +46,7 @@ def topology(bootstrap: str, admin, unique: Callable[[str], str]) -> Topology:
     from confluent_kafka.admin import NewTopic
 
     made = topology_of(bootstrap, unique("pipeline"))
-    topics = [made.stages[0].dead_letter_topic, made.stages[0].retry_topic]
+    topics = [made.dead_letter_topic, *made.retry_topics.values()]
     for created in admin.create_topics([NewTopic(each, 2, 1) for each in topics]).values():
         created.result(20)
     return made
@@ -67,7 +74,7 @@ def give_up(topology: Topology, count: int, **more: bytes) -> None:
     producer = Producer({"bootstrap.servers": topology.bootstrap_servers})
     for number in range(count):
         producer.produce(
-            topology.stages[0].dead_letter_topic,
+            topology.dead_letter_topic,
             b"value %d" % number,
             b"key %d" % number,
             number % 2,
@@ -80,10 +87,61 @@ def give_up(topology: Topology, count: int, **more: bytes) -> None:
 def sent_back(topology: Topology) -> list[Record]:
     """Return every committed retry record."""
     connection = {"bootstrap.servers": topology.bootstrap_servers}
-    places = existing_partitions(connection, topology.stages[0].retry_topic)
+    topics = topology.retry_topics.values()
+    places = [place for topic in topics for place in existing_partitions(connection, topic)]
     bounds = log_bounds(connection, places, is_committed=False)
     with CommittedReader(connection, {each: bounds[each][0] for each in places}) as reader:
         return list(reader.to_end({each: bounds[each][1] for each in places}, 30))
+
+
+def give_up_joined(topology: Topology, count: int, *, without_value: int | None = None) -> None:
+    """Write for every record the letters of a child, of another step, and of their join."""
+    producer = Producer({"bootstrap.servers": topology.bootstrap_servers})
+    failures: list[object] = []
+    parts = {
+        "count": None,
+        "parts": [
+            {"from": "step", "outcome": "failed", "error": {"step": "step", "class": "E"}},
+            {"from": "other", "outcome": "result", "document": {"a": 1}},
+        ],
+    }
+    for number in range(count):
+        root = f"source-{number % 2}-{number}"
+        for step, id_, more in [
+            ("step", f"{root}/1", {wire.CHILDREN: b"2", wire.HOME: b"0"}),
+            ("other", f"{root}/1", {wire.MODELS: b"a=a@1", wire.DEADLINE: b"7"}),
+            ("both", root, {wire.PARTIAL: b"join", wire.ERROR_CLASS: b"MissingPartError"}),
+        ]:
+            value = json.dumps(parts).encode() if step == "both" else b"value"
+            named = {wire.ID: id_.encode(), wire.ERROR_STEP: step.encode(), **more}
+            producer.produce(
+                topology.dead_letter_topic,
+                None if number == without_value and step == "other" else value,
+                b"key",
+                number % 2,
+                timestamp=5_000 + number,
+                headers=list((dict(letter(number)) | named).items()),
+                on_delivery=lambda error, _: failures.append(error) if error else None,
+            )
+    assert producer.flush(20) == 0
+    assert failures == []
+
+
+def joined_once(count: int) -> Counter[tuple[str, str]]:
+    """Return what is sent back of that many records, by retry topic's step and id."""
+    roots = [f"source-{number % 2}-{number}" for number in range(count)]
+    return Counter(
+        each
+        for root in roots
+        for each in (("step", f"{root}/1"), ("other", f"{root}/1"), ("both", root))
+    )
+
+
+def steps_and_ids(records: list[Record]) -> Counter[tuple[str, str]]:
+    return Counter(
+        (record.partition.topic.split(".")[-2], dict(record.headers or ())[wire.ID].decode())
+        for record in records
+    )
 
 
 def ids(records: list[Record]) -> Counter[bytes | None]:
@@ -106,7 +164,9 @@ def test_a_letter_goes_back_as_its_step_read_it(topology: Topology):
     record = next(each for each in sent_back(topology) if each.partition.partition == 1)
     assert done == Replayed(records=2, without_value=0)
     assert (record.key, record.value, record.timestamp) == (b"key 1", b"value 1", 5_001)
-    assert dict(record.headers or ()) == {
+    headers = dict(record.headers or ())
+    assert abs(int(headers.pop(wire.AT)) / 1000 - time.time()) < 60
+    assert headers == {
         wire.VERSION: wire.FORMAT,
         wire.ID: b"source-0-1",
         wire.SOURCE: b"source/0/1",
@@ -190,6 +250,18 @@ def test_a_replay_that_is_killed_and_started_again_sends_each_letter_once(
     topology: Topology, point: str
 ):
     give_up(topology, LETTERS)
+
+    killed = replay_until(topology, point)
+    again = run(topology)
+
+    committed = 2 if point == "after_commit" else 1
+    assert killed == -signal.SIGKILL
+    assert again.records == LETTERS - committed * BATCH_RECORDS
+    assert ids(sent_back(topology)) == each_once(LETTERS)
+
+
+def replay_until(topology: Topology, point: str) -> int:
+    """Replay in a process that is killed at a point of its second transaction; its exit code."""
     code = (
         "import asyncio, os, signal, sys, itertools\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
@@ -207,12 +279,89 @@ def test_a_replay_that_is_killed_and_started_again_sends_each_letter_once(
         timeout=60,
         check=False,
     )
+    return killed.returncode
+
+
+@pytest.mark.parametrize("point", ["produced", "after_commit"])
+def test_a_killed_replay_of_joins_sends_every_letter_of_every_step_once(
+    topology: Topology, point: str
+):
+    give_up_joined(topology, 150)
+
+    assert len(DeadLetters(topology).open()) == 450
+    killed = replay_until(topology, point)
+    before = steps_and_ids(sent_back(topology))
     again = run(topology)
 
+    whole = BATCH_RECORDS // 3 * 3  # the letters of a record are never parted
     committed = 2 if point == "after_commit" else 1
-    assert killed.returncode == -signal.SIGKILL
-    assert again.records == LETTERS - committed * BATCH_RECORDS
-    assert ids(sent_back(topology)) == each_once(LETTERS)
+    assert killed == -signal.SIGKILL
+    assert sum(before.values()) == committed * whole
+    assert Counter(id_.partition("/")[0] for _, id_ in before) == dict.fromkeys(
+        {id_.partition("/")[0] for _, id_ in before}, 3
+    )
+    assert again.records == 450 - committed * whole
+    assert steps_and_ids(sent_back(topology)) == joined_once(150)
+
+
+def test_replayers_of_joins_that_race_send_every_letter_of_every_step_once(topology: Topology):
+    give_up_joined(topology, 150)
+
+    async def both() -> list[object]:
+        return await asyncio.gather(replay(topology), replay(topology), return_exceptions=True)
+
+    ended = asyncio.run(both())
+
+    assert not [e for e in ended if isinstance(e, Exception) and not isinstance(e, FencedError)]
+    run(topology)
+    assert steps_and_ids(sent_back(topology)) == joined_once(150)
+
+
+def test_with_a_chosen_letter_go_all_others_of_its_record(topology: Topology):
+    give_up_joined(topology, 3)
+
+    done = run(
+        topology, choose=lambda each: each.id.startswith("source-1-1") and each.step == "step"
+    )
+
+    assert done == Replayed(records=3, without_value=0, along=2)
+    assert {each.record for each in DeadLetters(topology).open()} == {"source-0-0", "source-0-2"}
+
+
+def test_what_a_letter_says_of_splits_parts_and_models_is_kept_and_its_deadline_is_not(
+    topology: Topology,
+):
+    give_up_joined(topology, 1)
+    run(topology)
+
+    back = {
+        each.partition.topic.split(".")[-2]: (each.value, dict(each.headers or ()))
+        for each in sent_back(topology)
+    }
+
+    assert back["step"][1][wire.CHILDREN] == b"2"
+    assert back["step"][1][wire.HOME] == b"0"
+    assert back["other"][1][wire.MODELS] == b"a=a@1"
+    assert wire.DEADLINE not in back["other"][1]
+    assert back["both"][1][wire.PARTIAL] == b"join"
+    assert json.loads(back["both"][0])["parts"][1]["document"] == {"a": 1}
+
+
+def test_a_record_of_which_a_letter_has_no_value_is_left_whole(topology: Topology):
+    give_up_joined(topology, 2, without_value=1)
+
+    assert run(topology) == Replayed(records=3, without_value=1, left=2)
+    assert {each.record for each in DeadLetters(topology).open()} == {"source-1-1"}
+
+
+def test_a_join_that_failed_because_of_a_part_names_its_step(topology: Topology):
+    give_up_joined(topology, 1)
+
+    letters = {each.step: each for each in DeadLetters(topology).open()}
+
+    assert letters["both"].because_of == ["step"]
+    assert [part.outcome for part in letters["both"].parts] == ["failed", "result"]
+    assert (letters["step"].because_of, letters["step"].parts) == ((), ())
 
 
 def test_a_mark_behind_an_open_transaction_is_waited_for(topology: Topology):
@@ -229,9 +378,7 @@ def test_a_mark_behind_an_open_transaction_is_waited_for(topology: Topology):
         if point == "begin":
             worker.begin_transaction()
             for partition in range(2):
-                worker.produce(
-                    topology.stages[0].dead_letter_topic, b"x", None, partition, headers=letter(9)
-                )
+                worker.produce(topology.dead_letter_topic, b"x", None, partition, headers=letter(9))
             worker.flush(20)
 
     first = run(topology, fault_point=leave_open)
@@ -257,9 +404,7 @@ def test_letters_of_one_record_stay_together_and_go_to_their_partition(topology:
 
 def test_a_letter_without_its_value_is_left_alone(topology: Topology):
     producer = Producer({"bootstrap.servers": topology.bootstrap_servers})
-    producer.produce(
-        topology.stages[0].dead_letter_topic, None, b"k", 0, timestamp=1, headers=letter(0)
-    )
+    producer.produce(topology.dead_letter_topic, None, b"k", 0, timestamp=1, headers=letter(0))
     producer.flush(20)
 
     assert run(topology) == Replayed(records=0, without_value=1)

@@ -1,15 +1,12 @@
 """Random pipelines, the records for them, and what their models, functions and gates say."""
 
-import json
 import random
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from headrace.core.topology import ModelStep, Topology
-from headrace.errors import DocumentError, InvalidInputError
+from headrace.core.topology import Topology
 from headrace.spec.compile import compile_pipeline
 from headrace.spec.lint import Report
 from headrace.spec.loader import check_data
@@ -96,18 +93,34 @@ def pipeline(rng: random.Random, most_steps: int = 8) -> dict[str, Any]:
         _add_step(draft, f"s{number}")
     _read_all(draft, sources)
     _fuse(draft)
-    return {
-        "pipeline": "p",
-        "sources": {name: name for name in sources if _is_read(draft, name)},
-        "models": {name: {"url": "grpc://localhost:1"} for name in _models(draft)},
-        "defaults": {
-            "ordering": rng.choice(["key", "partition", "none"]),
-            "batch": {"max_size": rng.choice([1, 3, 8]), "max_wait": "5ms"},
-            "retry": {"max_attempts": 20, "first_delay": "100ms", "max_delay": "1s"},
-        },
-        "steps": draft.steps,
-        "sinks": _sinks(draft),
+    read = [name for name in sources if _is_read(draft, name)]
+    ordering = rng.choice(["key", "partition", "none"])
+    return _file(rng, draft.steps, read, _models(draft), _sinks(draft), ordering)
+
+
+def impatient(rng: random.Random) -> dict[str, Any]:
+    """Return a pipeline that ends in a join or gather which does not wait for ever."""
+    model = {"model": "upper", "inputs": {"a": "text"}}
+    waiting = {"timeout": rng.choice(["500ms", "2s"]), "late_after": "60s"}
+    last: dict[str, Any] = {"from": ["left", "right"], **model, "outputs": {"both": "x"}}
+    steps: dict[str, Any] = {
+        "left": {"from": "in0", **model, "outputs": {"a": "x"}},
+        "right": {"from": "in0", **model, "outputs": {"b": "x"}},
+        "last": {**last, **waiting},
     }
+    if rng.random() < 0.5:
+        steps = {
+            "parts": {"from": "in0", "split": {"each": "items", "as": "item", "keep": ["n"]}},
+            "left": {
+                "from": "parts",
+                "model": "upper",
+                "inputs": {"a": "item.word"},
+                "outputs": {"a": "x"},
+            },
+            "last": {"from": "left", "gather": {"split": "parts", "into": "all", **waiting}},
+        }
+    ordering = rng.choice(["key", "partition", "none"])
+    return _file(rng, steps, ["in0"], ["upper"], {"out0": "last"}, ordering)
 
 
 def unfused(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,6 +132,17 @@ def unfused(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**data, "steps": steps}
 
 
+def fused(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same pipeline with all steps that come from one source in one stage."""
+    roots: dict[str, str] = {}
+    steps = {}
+    for name, step in data["steps"].items():
+        first = _listed(step["from"])[0].split(".")[0]
+        roots[name] = roots.get(first, first)
+        steps[name] = {**step, "stage": f"all_{roots[name]}"}
+    return {**data, "steps": steps}
+
+
 def compiled(data: Mapping[str, Any]) -> Topology:
     """Compile the data of a pipeline file.
 
@@ -126,6 +150,33 @@ def compiled(data: Mapping[str, Any]) -> Topology:
         SpecError: The pipeline is wrong, which one of ours never is.
     """
     return compile_pipeline(check_data(data, Report(), "random.yaml").unwrap(), FOLDER)
+
+
+def _file(
+    rng: random.Random,
+    steps: Mapping[str, Any],
+    sources: Iterable[str],
+    models: Iterable[str],
+    sinks: Mapping[str, Any],
+    ordering: str,
+) -> dict[str, Any]:
+    return {
+        "pipeline": "p",
+        "sources": {name: name for name in sources},
+        "models": {name: _served(rng) for name in models},
+        "defaults": {
+            "ordering": ordering,
+            "batch": {"max_size": rng.choice([1, 3, 8]), "max_wait": "5ms"},
+            "retry": {"max_attempts": 20, "first_delay": "100ms", "max_delay": "1s"},
+        },
+        "steps": steps,
+        "sinks": sinks,
+    }
+
+
+def _served(rng: random.Random) -> dict[str, Any]:
+    shares = {"versions": {"1": 70, "2": 30}} if rng.random() < 0.15 else {}
+    return {"url": "grpc://localhost:1", **shares}
 
 
 # Steps
@@ -144,13 +195,15 @@ def _add_step(draft: Draft, name: str) -> None:
         kinds += [_gather] * (5 if len(draft.steps) > 3 else 2)
     if rng.random() < 0.3:
         step["ordering"] = rng.choice(["key", "partition", "none"])
+    if rng.random() < 0.1:
+        step["tombstones"] = rng.choice(["drop", "dead_letter"])
     make = rng.choice(kinds)
     if rng.random() < 0.15 and make is not _gather and (merged.texts or merged.numbers):
         step["when"] = _condition(draft, merged)
     made = make(draft, name, merged, step)
     draft.steps[name] = step
     draft.roots[name] = made.source
-    if rng.random() < 0.25 and make in (_model, _function) and (made.numbers or made.texts):
+    if rng.random() < 0.25 and (made.numbers or made.texts):
         labels = ["a", "b", "c"][: rng.randint(1, 3)]
         conditions = [_condition(draft, made) for _ in labels]
         if rng.random() < 0.6:
@@ -410,103 +463,3 @@ def _has_ring(draft: Draft, stage_of: Mapping[str, str]) -> bool:
             return True
         after = {stage: readers for stage, readers in after.items() if stage not in last}
     return False
-
-
-# Records
-
-
-def document(rng: random.Random) -> dict[str, Any]:
-    """Return a random document; few have faults, and lists are short and often empty."""
-    made: dict[str, Any] = {
-        "text": _text(rng),
-        "note": _text(rng),
-        "n": rng.randint(0, 9),
-        "meta": {"lang": rng.choice(["en", "es"]), "size": rng.randint(0, 9)},
-        "items": [_item(rng) for _ in range(rng.choice([0, 1, 2, 2, 3]))],
-    }
-    if rng.random() < 0.06:
-        del made[rng.choice(list(made))]
-    if rng.random() < 0.03:
-        made["items"] = "no list"
-    return made
-
-
-def value(rng: random.Random) -> bytes | None:
-    """Return a random value: a document as JSON, or rarely nothing or no JSON."""
-    kind = rng.random()
-    if kind < 0.05:
-        return None
-    return b"not json" if kind < 0.08 else json.dumps(document(rng)).encode()
-
-
-def _item(rng: random.Random) -> dict[str, Any]:
-    subs = [{"word": _text(rng)} for _ in range(rng.choice([0, 1, 2]))]
-    return {"word": _text(rng), "weight": rng.randint(0, 9), "subs": subs}
-
-
-def _text(rng: random.Random) -> str:
-    return rng.choice(["!", "?", "", "", "", "", "", "", "", ""]) + "".join(
-        rng.choice("abcdef") for _ in range(rng.randint(1, 6))
-    )
-
-
-# Models and conditions
-
-
-def is_poison(model: str, row: Sequence[Any]) -> bool:
-    """Whether a model rejects a row."""
-    first = str(row[0])
-    return first.startswith({"upper": "!", "length": "\0", "pair": "?"}[model])
-
-
-def answer(model: str, row: Sequence[Any]) -> Sequence[Any]:
-    """Return what a model says to a row, one value per output."""
-    texts = [e if isinstance(e, str) else json.dumps(e, sort_keys=True) for e in row]
-    match model:
-        case "upper":
-            return [texts[0].upper()]
-        case "length":
-            return [len(texts[0])]
-    return ["".join(texts), "".join(reversed(texts[0]))]
-
-
-def answered(step: ModelStep, row: Sequence[Any]) -> Sequence[Any]:
-    """Stand for every model, as the interpreter asks it.
-
-    Raises:
-        InvalidInputError: The model rejects the row.
-    """
-    if is_poison(step.model.name, row):
-        raise InvalidInputError(f"rejected {row[0]!r}")
-    return answer(step.model.name, row)
-
-
-_CONDITION = re.compile(r"(?:size\((?P<sized>[\w.]+)\)|(?P<path>[\w.]+)) (?P<rest>[%>].*)")
-
-
-def condition(text: str) -> Callable[[Any], bool]:
-    """Compile a condition as `pipeline` writes them, without CEL."""
-    found = _CONDITION.fullmatch(text)
-    assert found, text
-    path, rest = found["sized"] or found["path"], found["rest"]
-
-    def holds(document: Any) -> bool:
-        value = document
-        for name in path.split("."):
-            if not isinstance(value, dict) or name not in value:
-                raise DocumentError(f"no {path}")
-            value = value[name]
-        if isinstance(value, str) is not bool(found["sized"]):
-            raise DocumentError(f"{path} is {value!r}")
-        number = len(value) if found["sized"] else value
-        match rest.split():
-            case ["%", modulus, "==", wanted]:
-                return bool(number % int(modulus) == int(wanted))
-            case [">", bound]:
-                return bool(number > int(bound))
-        raise AssertionError(text)
-
-    return holds
-
-
-FUNCTIONS = {f"marks:{name}": function for name, function in marks.FUNCTIONS.items()}

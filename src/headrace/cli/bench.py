@@ -24,7 +24,8 @@ def _counts(_: click.Context, parameter: click.Parameter, value: str) -> tuple[i
     "--records",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE.jsonl",
-    help="Documents to ask for. Default: made up from what the model says about its inputs.",
+    help="Records of a source to ask for, or with --model documents as its step reads them."
+    " Default: made up from what the model says about its inputs.",
 )
 @option("--model", metavar="M", help="Only this model.")
 @option(

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from headrace.cli.letters import columns
 from headrace.cli.measuring import Report
+from headrace.cli.shapes import columns
 from headrace.core.topology import Profile
 from headrace.core.tuning import Measured
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import cel
 
-from headrace.cli.shapes import decoded, readable
+from headrace.cli.shapes import columns, decoded, readable
 from headrace.core.topology import Topology
 from headrace.errors import ConfigError
 from headrace.kafka.dead_letters import DeadLetter, DeadLetters, Part
@@ -161,8 +161,8 @@ def about(done: Replayed) -> Iterator[str]:
     """Yield what a person should know of a replay beside its number."""
     if done.along:
         yield (
-            f"{done.along} of them go along with those chosen: all dead letters of a record go "
-            "back together, or a join could not go on"
+            f"{done.along} of them were not chosen, but belong to a record of which another "
+            "was: a join cannot go on without all its parts"
         )
     if done.without_value:
         yield f"{done.without_value} left alone: their value is not in the dead-letter topic"
@@ -170,20 +170,10 @@ def about(done: Replayed) -> Iterator[str]:
         yield f"{done.left} left alone: another dead letter of the same record has no value"
 
 
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as lines of aligned columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    )
-    return "\n".join(line.rstrip() for line in lines)
-
-
 def _page(letter: DeadLetter) -> str:
     shown = variables(letter)
     value, headers = shown.pop("value"), shown.pop("headers")
-    shown["because_of"] = _consequence(letter)
+    shown["because_of"] = ", ".join(letter.because_of)
     if shown["record"] == letter.id:
         del shown["record"]
     for name in ("timestamp", "first_ms", "last_ms"):

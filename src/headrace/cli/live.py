@@ -4,7 +4,7 @@ import asyncio
 
 from headrace.cli.exits import Exit
 from headrace.cli.settings import await_broker, compiled, connection_of, resolved
-from headrace.core.topology import Topology
+from headrace.core.topology import ModelStep, Topology
 from headrace.errors import BrokerError, BrokerUnavailableError
 from headrace.spec.lint import Lint, Report, has_errors
 from headrace.spec.live import LiveCluster, LiveModel, check_cluster, check_models
@@ -44,21 +44,38 @@ async def _ask(topology: Topology, report: Report) -> tuple[list[Lint], Exit]:
 
 
 async def _models(topology: Topology) -> dict[str, LiveModel]:
+    answers = await asyncio.gather(*map(_model, topology.models))
+    return {step.name: each for step, each in zip(topology.models, answers, strict=True)}
+
+
+async def _model(step: ModelStep) -> LiveModel:
+    """Ask a step's model, every version that shares the records, about itself."""
+    from headrace.wiring import by_version
+
+    versions = by_version(step)
+    answers = await asyncio.gather(*map(_within, versions))
+    if len(answers) == 1:
+        return answers[0]
+    told = [
+        (f"version {v.model.version}: ", each) for v, each in zip(versions, answers, strict=True)
+    ]
+    return LiveModel(
+        tuple(f"{name}{problem}" for name, each in told for problem in each.problems),
+        is_described=all(each.is_described for _, each in told),
+        silence=next((f"{name}{each.silence}" for name, each in told if each.silence), ""),
+    )
+
+
+async def _within(step: ModelStep) -> LiveModel:
     from headrace.wiring import describe
 
-    async def within(stage: str) -> LiveModel:
-        step = steps[stage]
-        try:
-            async with asyncio.timeout(_ANSWER_WITHIN_S):
-                return await describe(step)
-        except TimeoutError:
-            urls = ", ".join(step.model.urls)
-            text = f"model {step.model.name!r} at {urls} does not answer in {_ANSWER_WITHIN_S:g} s"
-            return LiveModel(silence=text)
-
-    steps = {step.name: step for step in topology.models}
-    answers = await asyncio.gather(*map(within, steps))
-    return dict(zip(steps, answers, strict=True))
+    try:
+        async with asyncio.timeout(_ANSWER_WITHIN_S):
+            return await describe(step)
+    except TimeoutError:
+        urls = ", ".join(step.model.urls)
+        text = f"model {step.model.name!r} at {urls} does not answer in {_ANSWER_WITHIN_S:g} s"
+        return LiveModel(silence=text)
 
 
 async def _cluster(topology: Topology) -> LiveCluster:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from headrace.cli.progress import Progress
-from headrace.cli.sampling import columns_of, made_up
+from headrace.cli.sampling import columns_of, made_up, reads_what_came_in
 from headrace.cli.serving import all_urls, start_absent
 from headrace.cli.settings import Loaded
-from headrace.core.topology import ModelStep, Profile
+from headrace.core.topology import ModelStep, Profile, Topology
 from headrace.core.tuning import Measured, percentile, recommend
 from headrace.errors import (
     ConfigError,
@@ -77,7 +77,8 @@ class Wanted:
 
     Attributes:
         file: The pipeline, as named.
-        records: File of documents to ask for, None to make rows up.
+        records: File of documents to ask for, None to make rows up. They are records of a source,
+            or with `model` documents as its step reads them.
         model: The only model to measure, None for all.
         urls: Further addresses of the model.
         grid: What is tried.
@@ -122,32 +123,47 @@ async def measure_all(loaded: Loaded, wanted: Wanted, progress: Progress) -> lis
     async with AsyncExitStack() as parts:
         folder = folder_of(wanted.file).resolve()
         topology, servers = await start_absent(loaded, folder, parts, progress)
-        steps = {step.model.name: step for step in topology.models}
+        steps: dict[str, ModelStep] = {}
+        for step in topology.models:
+            steps.setdefault(step.model.name, step)
         reports = []
         for name, step in steps.items():
             if wanted.model in (None, name):
                 urls = (*wanted.urls, *all_urls(loaded, servers, name))
-                reports.append(await _measure_one(step, urls, wanted, progress))
+                report = Report(step, variants(step, urls))
+                columns = await _columns(topology, step, wanted, progress)
+                reports.append(await _measure_one(report, columns, wanted.grid, progress))
         return reports
 
 
-async def _measure_one(
-    step: ModelStep, urls: Sequence[str], wanted: Wanted, progress: Progress
-) -> Report:
-    report = Report(step, variants(step, urls))
+async def _columns(
+    topology: Topology, step: ModelStep, wanted: Wanted, progress: Progress
+) -> Columns:
+    """Return the rows to ask a model for: from the file of records, or made up."""
     if wanted.records is None:
-        columns: Columns = await made_up(step)
-    else:
-        columns, unfit = columns_of(step, wanted.records)
-        if unfit:
-            progress.say(f"{wanted.records}: {unfit:,} lines left out: no document to ask for")
-    grid = wanted.grid
+        return await made_up(step)
+    if wanted.model is None and not reads_what_came_in(topology, step):
+        name, topic = step.model.name, next((i.topic for i in step.inlets if i.topic), "")
+        read = f" (`headrace tail {topic} --from-beginning` shows such documents)" if topic else ""
+        progress.say(
+            f"{name}: rows made up, because step {step.name} reads what other steps write; measure"
+            f" it alone with --model {name} and --records of its documents{read}"
+        )
+        return await made_up(step)
+    columns, unfit = columns_of(step, wanted.records)
+    if unfit:
+        progress.say(f"{wanted.records}: {unfit:,} lines left out: no document to ask for")
+    return columns
+
+
+async def _measure_one(report: Report, columns: Columns, grid: Grid, progress: Progress) -> Report:
+    name = report.step.model.name
     total = len(report.ways) * len(grid.rows) * len(grid.slots)
-    progress.say(f"{step.model.name}: {total} ways, about {total * grid.seconds:,.0f} s")
+    progress.say(f"{name}: {total} ways, about {total * grid.seconds:,.0f} s")
     with progress.count("ways tried") as tell:
         await measure(columns, grid, report, lambda: tell(len(report.measured), total))
     for protocol, count in report.left_out.items():
-        progress.say(f"{step.model.name}: {count:,} rows left out, refused over {protocol}")
+        progress.say(f"{name}: {count:,} rows left out, refused over {protocol}")
     return report
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from headrace.core.paths import REQUIRED, getter
-from headrace.core.topology import ModelStep
+from headrace.core.topology import Fields, FunctionStep, ModelStep, Step, Topology
 from headrace.errors import AccessRefusedError, ConfigError, DocumentError
 from headrace.formats.json_objects import decode
 from headrace.inference.metadata import Layout, ModelMetadata, is_explicit, lay_out
@@ -42,6 +42,35 @@ def columns_of(step: ModelStep, path: Path) -> tuple[list[list[Any]], int]:
             f"{path}: no line is a document with {paths}, which step {step.name} reads"
         )
     return [list(column) for column in zip(*rows, strict=True)], unfit
+
+
+def reads_what_came_in(topology: Topology, step: ModelStep) -> bool:
+    """Whether all that a step reads stands in a source's document as the step finds it there.
+
+    That is so before any split and gather, and where no step before it may write what it reads.
+    """
+    steps = {each.name: each for each in topology.steps}
+    before: dict[str, Step] = {}
+    names = [inlet.step for inlet in step.inlets if inlet.step]
+    while names:
+        found = steps[names.pop()]
+        if before.setdefault(found.name, found) is found:
+            names += [inlet.step for inlet in found.inlets if inlet.step]
+    return not any(_may_change(each, step) for each in before.values())
+
+
+def _may_change(before: Step, step: ModelStep) -> bool:
+    if isinstance(before, ModelStep):
+        written: Fields = tuple(each.path for each in before.outputs)
+    else:
+        written = before.writes if isinstance(before, FunctionStep) else None
+    reads = [each.path for each in step.inputs]
+    return written is None or any(_meet(path, other) for path in reads for other in written)
+
+
+def _meet(path: str, other: str) -> bool:
+    """Whether one of two paths leads to the other, or into it."""
+    return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
 
 
 async def made_up(step: ModelStep) -> list[list[Any]]:

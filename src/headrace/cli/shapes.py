@@ -1,6 +1,7 @@
-"""Records as lines of JSON."""
+"""Records as lines of JSON, and rows as lines of columns."""
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -56,3 +57,13 @@ def readable(content: bytes | None) -> Any:
         return content.decode()
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(content).decode()}
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as lines of aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)

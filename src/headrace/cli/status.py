@@ -14,14 +14,16 @@ from headrace.cli.options import Verb, bootstrap_option, file_argument, json_opt
 def status(file: str, watch: bool, as_json: bool, bootstrap_servers: str | None) -> int:
     """Show per step: workers, rate, remaining work, in flight, oldest unfinished, errors, model.
 
-    Remaining work comes from Kafka, the rest from the workers that answer; one that does not is
-    shown as unreachable. With --watch a terminal shows one table that changes, anything else gets
-    block after block (with --json line after line), and a broker that is away is waited for.
+    Remaining work, by parent where there are several, comes from Kafka, the rest from the workers
+    that answer; one that does not is shown as unreachable. The steps of a fused stage share its
+    workers. With --watch a terminal shows one table that changes, anything else gets block after
+    block (with --json line after line), and a broker that is away is waited for.
     """
     import asyncio
 
     from headrace.cli.settings import load_reachable
-    from headrace.cli.survey import Survey, rendered
+    from headrace.cli.survey import Survey
+    from headrace.cli.survey_tables import rendered
 
     topology = load_reachable(file, bootstrap_servers)
     if watch:

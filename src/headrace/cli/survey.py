@@ -1,4 +1,4 @@
-"""What the stages of a pipeline are doing: from Kafka, and from the workers that answer."""
+"""What the steps of a pipeline are doing: from Kafka, and from the workers that answer."""
 
 import asyncio
 import json
@@ -6,19 +6,42 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.cli.letters import columns
-from headrace.core.records import TopicPartition
-from headrace.core.topology import Stage, Topology
+from headrace.core import offset_map
+from headrace.core.records import Committed, TopicPartition
+from headrace.core.topology import Stage, Step, Topology
+from headrace.errors import MetadataError
 from headrace.kafka.admin import KafkaGroup, Member
 from headrace.kafka.properties import admin_properties
 from headrace.kafka.reading import CommittedReader, partitions_of
+from headrace.ports import Bounds
 
 SAMPLE_S = 1.0
 _WORKER_ANSWERS_WITHIN_S = 2.0
 _OLDEST_WITHIN_S = 2.0
+_RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class StepTold:
+    """What a worker says about a step.
+
+    Attributes:
+        reason: Why the step waits for its model, empty while it does not.
+        waiting: Ids that wait at a join or gather for parts to come.
+        counters: What became of records since the worker started.
+    """
+
+    reason: str
+    waiting: int
+    counters: Mapping[str, int]
+
+    @property
+    def handled(self) -> int:
+        """Records that ended here with a result, dropped or given up."""
+        return sum(self.counters.get(each, 0) for each in ("results", "dropped", "failed"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +56,7 @@ class WorkerSeen:
         reason: Why it is paused or unreachable.
         in_flight: Records taken and not durable, None if unknown.
         errors: Failed calls by error class.
+        steps: What it says about each of the stage's steps.
     """
 
     slot: str
@@ -42,6 +66,7 @@ class WorkerSeen:
     reason: str = ""
     in_flight: int | None = None
     errors: Mapping[str, int] | None = None
+    steps: Mapping[str, StepTold] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +77,18 @@ class StepSeen:
         step: The step.
         group: Its consumer group.
         workers: Workers found through the group.
-        rate: Offsets committed per second.
-        remaining: Offsets not committed yet.
-        in_flight: Records taken and not durable, by the workers that answer.
-        oldest_s: Age of the oldest unfinished record, None if there is none.
+        rate: Records finished per second: offsets of what it reads; by its workers' counts for a
+            step that reads from memory.
+        remaining: Offsets of what it reads that are not finished yet.
+        in_flight: Records taken and not durable, by the workers that answer; the whole stage's.
+        oldest_s: Age of the oldest unfinished record, None if there is none. The age of a record
+            is that of its source record.
         errors: Failed calls by error class, likewise.
-        model: `ready`, why a worker waits for it, or `unknown`.
+        model: `ready`, why a worker waits for it, or `unknown`; empty for a step without one.
+        stage: Its stage.
+        kind: `model`, `function`, `split` or `gather`.
+        inlets: What remains by parent, and of what comes back as `retry`.
+        waiting: Ids that wait here for parts to come, by the workers that answer.
     """
 
     step: str
@@ -69,6 +100,10 @@ class StepSeen:
     oldest_s: float | None
     errors: Mapping[str, int]
     model: str
+    stage: str = ""
+    kind: str = "model"
+    inlets: Mapping[str, int] = field(default_factory=dict)
+    waiting: int = 0
 
 
 class Survey:
@@ -76,7 +111,7 @@ class Survey:
 
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
-        self._before: dict[str, _Sample] = {}
+        self._before: dict[str, Sample] = {}
 
     async def look(self) -> list[StepSeen]:
         """Return what every step is doing; the first time takes a second, to see a rate.
@@ -84,9 +119,10 @@ class Survey:
         Raises:
             BrokerError: Kafka refuses, or no broker answers.
         """
-        return list(await asyncio.gather(*(self._look(each) for each in self._topology.stages)))
+        stages = await asyncio.gather(*(self._look(each) for each in self._topology.stages))
+        return [step for steps in stages for step in steps]
 
-    async def _look(self, stage: Stage) -> StepSeen:
+    async def _look(self, stage: Stage) -> list[StepSeen]:
         group = KafkaGroup(self._topology, stage)
         topics = stage.topics
         try:
@@ -94,11 +130,9 @@ class Survey:
             connection = admin_properties(self._topology)
             by_topic = await asyncio.to_thread(partitions_of, connection, topics)
             partitions = [each for topic in topics for each in by_topic[topic]]
-            before = self._before.get(stage.name) or await _sample(group, partitions)
-            found = await group.members()
-            workers = list(await asyncio.gather(*(_ask(each, stage) for each in found)))
+            before = self._before.get(stage.name) or await _sample(group, stage, partitions)
             await asyncio.sleep(max(0.0, before.at_s + SAMPLE_S - time.monotonic()))
-            now = self._before[stage.name] = await _sample(group, partitions)
+            now = self._before[stage.name] = await _sample(group, stage, partitions)
             bounds = await group.bounds(partitions)
         finally:
             await group.close()
@@ -107,57 +141,128 @@ class Survey:
             for each, at in now.committed.items()
             if bounds[each].end > max(at, bounds[each].start)
         }
-        return StepSeen(
-            step=stage.name,
-            group=stage.group,
-            workers=workers,
-            rate=round(now.rate_since(before), 1),
-            remaining=sum(bounds[each].end - at for each, at in behind.items()),
-            in_flight=sum(each.in_flight or 0 for each in workers),
-            oldest_s=await asyncio.to_thread(_oldest, connection, behind),
-            errors=_added(workers),
-            model=_model(workers),
-        )
+        oldest = await asyncio.to_thread(_oldest, connection, behind)
+        return steps_of(stage, before, now, bounds, oldest)
 
 
 @dataclass(frozen=True, slots=True)
-class _Sample:
-    """Committed offsets, and when they were read."""
+class Sample:
+    """How far a stage was at a moment.
+
+    Attributes:
+        committed: Committed offsets.
+        above: How many offsets above those were finished.
+        workers: Its workers.
+        at_s: The moment, seconds.
+    """
 
     committed: Mapping[TopicPartition, int]
     at_s: float
+    above: Mapping[TopicPartition, int] = field(default_factory=dict)
+    workers: Sequence[WorkerSeen] = ()
 
-    def rate_since(self, before: "_Sample") -> float:
-        moved = sum(at - before.committed.get(each, 0) for each, at in self.committed.items())
+    def rate_since(self, before: "Sample", topics: Sequence[str]) -> float:
+        """Return how many offsets of some topics were finished per second."""
+        moved = sum(
+            at - before.committed.get(each, 0) for each, at in self._finished(topics).items()
+        ) - sum(before.above.get(each, 0) for each in self._finished(topics))
         return max(0.0, moved / (self.at_s - before.at_s))
 
+    def count_rate_since(self, before: "Sample", step: str) -> float:
+        """Return how many records a step handled per second, by the workers that told it twice."""
+        was = {each.slot: each.steps[step].handled for each in before.workers if step in each.steps}
+        moved = sum(
+            each.steps[step].handled - was[each.slot]
+            for each in self.workers
+            if step in each.steps and each.slot in was
+        )
+        return max(0.0, moved / (self.at_s - before.at_s))
 
-def rendered(steps: Sequence[StepSeen], *, as_json: bool) -> str:
-    """Return the steps as tables for people, or one JSON object."""
-    if as_json:
-        return json.dumps({"steps": [asdict(each) for each in steps]})
-    return "\n\n".join(columns(rows) for rows in tables(steps))
+    def _finished(self, topics: Sequence[str]) -> Mapping[TopicPartition, int]:
+        return {
+            each: at + self.above.get(each, 0)
+            for each, at in self.committed.items()
+            if each.topic in topics
+        }
+
+    def left(self, topic: str, bounds: Mapping[TopicPartition, Bounds]) -> int:
+        """Return how many offsets of a topic are not finished."""
+        return sum(
+            max(0, bounds[each].end - max(at, bounds[each].start) - self.above.get(each, 0))
+            for each, at in self.committed.items()
+            if each.topic == topic
+        )
 
 
-def tables(steps: Sequence[StepSeen]) -> Sequence[Sequence[tuple[str, ...]]]:
-    """Return a table of the steps and, if there are any, one of the workers: headings first."""
-    heading = ("STEP", "WORKERS", "RATE/s", "REMAINING", "IN FLIGHT", "OLDEST", "ERRORS", "MODEL")
-    rows: list[tuple[str, ...]] = [heading, *(_row(each) for each in steps)]
-    workers: list[tuple[str, ...]] = [
-        ("SLOT", "STEP", "STATE", "PARTITIONS", "IN FLIGHT", "STATUS", "")
-    ]
-    for step in steps:
-        workers += [_worker_row(step.step, each) for each in step.workers]
-    return [rows, workers] if len(workers) > 1 else [rows]
+def steps_of(
+    stage: Stage,
+    before: Sample,
+    now: Sample,
+    bounds: Mapping[TopicPartition, Bounds],
+    oldest: Mapping[TopicPartition, float],
+) -> list[StepSeen]:
+    """Return what the steps of a stage are doing, from two samples.
+
+    Args:
+        stage: The stage.
+        before: The first sample.
+        now: The second.
+        bounds: First offset and end of what it reads.
+        oldest: Age of the oldest unfinished record, seconds, where there is one.
+    """
+    errors = _added(now.workers)
+    seen = []
+    for step in stage.steps:
+        retry_topic = stage.retry_topics[step.name]
+        inlets = {each.parent: now.left(each.topic, bounds) for each in step.inlets if each.topic}
+        inlets[_RETRY] = now.left(retry_topic, bounds)
+        topics = [*(each.topic for each in step.inlets if each.topic), retry_topic]
+        told = [each.steps[step.name] for each in now.workers if step.name in each.steps]
+        is_in_memory = len(topics) == 1
+        rate = (
+            now.count_rate_since(before, step.name)
+            if is_in_memory
+            else now.rate_since(before, topics)
+        )
+        seen.append(
+            StepSeen(
+                step=step.name,
+                group=stage.group,
+                workers=now.workers,
+                rate=round(rate, 1),
+                remaining=sum(inlets.values()),
+                in_flight=sum(each.in_flight or 0 for each in now.workers),
+                oldest_s=max((age for p, age in oldest.items() if p.topic in topics), default=None),
+                errors=errors,
+                model=_model(step, now.workers, told),
+                stage=stage.name,
+                kind=step.kind,
+                inlets=inlets,
+                waiting=sum(each.waiting for each in told),
+            )
+        )
+    return seen
 
 
-async def _sample(group: KafkaGroup, partitions: Sequence[TopicPartition]) -> _Sample:
+async def _sample(group: KafkaGroup, stage: Stage, partitions: Sequence[TopicPartition]) -> Sample:
     found = await group.committed(partitions, stable=False)
+    members = await group.members()
+    workers = list(await asyncio.gather(*(_ask(each, stage) for each in members)))
     committed = {
-        each: 0 if offset is None or offset.offset is None else offset.offset
-        for each, offset in found.items()
+        each: 0 if c is None or c.offset is None else c.offset for each, c in found.items()
     }
-    return _Sample(committed, time.monotonic())
+    above = {each: _above(c) for each, c in found.items()}
+    return Sample(committed, time.monotonic(), above, workers)
+
+
+def _above(committed: Committed | None) -> int:
+    """Return how many offsets above the committed one are finished, 0 if that cannot be read."""
+    if committed is None or committed.offset is None:
+        return 0
+    try:
+        return offset_map.decode(committed.metadata, committed.offset).finished.count
+    except MetadataError:
+        return 0
 
 
 async def _ask(member: Member, stage: Stage) -> WorkerSeen:
@@ -175,6 +280,10 @@ async def _ask(member: Member, stage: Stage) -> WorkerSeen:
             status["paused_reason"],
             status["in_flight"],
             status["errors"],
+            {
+                each["step"]: StepTold(each["paused_reason"], each["waiting"], each["counters"])
+                for each in status["steps"]
+            },
         )
     except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
         reason = str(error.reason if isinstance(error, urllib.error.URLError) else error)
@@ -186,15 +295,18 @@ def _get(url: str) -> Any:
         return json.load(answer)
 
 
-def _oldest(connection: Mapping[str, Any], starts: Mapping[TopicPartition, int]) -> float | None:
-    """Return the age of the oldest record at the given offsets, as far as it can be read."""
+def _oldest(
+    connection: Mapping[str, Any], starts: Mapping[TopicPartition, int]
+) -> Mapping[TopicPartition, float]:
+    """Return the age of the first record at the given offsets, as far as they can be read."""
     oldest: dict[TopicPartition, int] = {}
     deadline = time.monotonic() + _OLDEST_WITHIN_S
     with CommittedReader(connection, starts) as reader:
         while len(oldest) < len(starts) and time.monotonic() < deadline and not reader.is_at_end:
             for record in reader.poll():
                 oldest.setdefault(record.partition, record.timestamp)
-    return round(max(0.0, time.time() - min(oldest.values()) / 1e3), 1) if oldest else None
+    now_s = time.time()
+    return {each: round(max(0.0, now_s - at / 1e3), 1) for each, at in oldest.items()}
 
 
 def _added(workers: Sequence[WorkerSeen]) -> Mapping[str, int]:
@@ -205,30 +317,10 @@ def _added(workers: Sequence[WorkerSeen]) -> Mapping[str, int]:
     return total
 
 
-def _model(workers: Sequence[WorkerSeen]) -> str:
-    paused = [each.reason for each in workers if each.state == "paused"]
+def _model(step: Step, workers: Sequence[WorkerSeen], told: Sequence[StepTold]) -> str:
+    if step.kind != "model":
+        return ""
+    paused = [each.reason for each in told if each.reason]
     if paused:
         return paused[0]
-    return "ready" if any(each.state == "running" for each in workers) else "unknown"
-
-
-def _row(step: StepSeen) -> tuple[str, ...]:
-    reachable = sum(each.state not in {"unreachable", "foreign"} for each in step.workers)
-    total = len(step.workers)
-    return (
-        step.step,
-        str(total) if reachable == total else f"{total} ({total - reachable} unreachable)",
-        f"{step.rate:,.1f}",
-        f"{step.remaining:,}",
-        f"{step.in_flight:,}",
-        "" if step.oldest_s is None else f"{step.oldest_s:,.0f} s",
-        ", ".join(f"{error} {count}" for error, count in step.errors.items()),
-        step.model,
-    )
-
-
-def _worker_row(step: str, worker: WorkerSeen) -> tuple[str, ...]:
-    in_flight = "" if worker.in_flight is None else f"{worker.in_flight:,}"
-    partitions = str(worker.partitions)
-    state = (worker.slot, step, worker.state, partitions, in_flight)
-    return (*state, worker.address, worker.reason)
+    return "ready" if any(each.state in {"running", "paused"} for each in workers) else "unknown"

@@ -19,10 +19,10 @@ class _Duration(click.ParamType[float]):
     ) -> float:
         from pydantic import TypeAdapter, ValidationError
 
-        from headrace.spec.values import Duration
+        from headrace.spec.values import Span
 
         try:
-            found: timedelta = TypeAdapter(Duration).validate_python(value)
+            found: timedelta = TypeAdapter(Span).validate_python(value)
         except ValidationError:
             self.fail(f"{value!r} is not a duration, as in 30s, 10m or 2h", param, ctx)
         return found.total_seconds()
@@ -56,8 +56,10 @@ def trace(
 
     from headrace.cli import trails
     from headrace.cli.settings import load_reachable
+    from headrace.core.record_ids import parsed_id
     from headrace.kafka.tracing import trace as follow
 
+    parsed_id(record_id)  # refused before a broker is looked for
     topology = load_reachable(file, bootstrap_servers)
     trail = asyncio.run(follow(topology, record_id, within))
     print(trails.as_json(trail) if as_json else trails.as_text(trail))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from headrace.cli.letters import columns
+from headrace.cli.shapes import columns
 from headrace.core.hops import Hop, HopKind, Story
 from headrace.core.standing import State
 from headrace.kafka.tracing import Trail
@@ -105,7 +105,7 @@ def _what(hop: Hop) -> str:
 
 def _note(hop: Hop) -> str:
     notes = []
-    if hop.kind is HopKind.DEAD_LETTER:
+    if hop.kind is HopKind.DEAD_LETTER and hop.attempt:
         notes.append(f"{hop.attempt} attempt{'' if hop.attempt == 1 else 's'}")
     elif hop.attempt > 1:
         notes.append(f"attempt {hop.attempt}")

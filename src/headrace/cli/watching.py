@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from headrace.cli.settings import say
-from headrace.cli.survey import StepSeen, Survey, rendered, tables
+from headrace.cli.survey import StepSeen, Survey
+from headrace.cli.survey_tables import rendered, tables
 from headrace.core.topology import Topology
 from headrace.errors import BrokerUnavailableError
 

@@ -11,7 +11,7 @@ from headrace.core.effects import read_after, read_by
 from headrace.core.fields import common, cut, minus, normal, union
 from headrace.core.known import known_fields
 from headrace.core.lineage import Lineage
-from headrace.core.parting import Parting
+from headrace.core.parting import Parting, partings
 from headrace.core.topology import (
     Fields,
     FunctionStep,
@@ -44,7 +44,7 @@ class Flow:
 
 def analyse(lineage: Lineage) -> Mapping[str, Flow]:
     """Return what goes through every step of a pipeline whose joins have no clashes."""
-    return _Analysis(lineage, known_fields(lineage)).run()
+    return _Analysis(lineage, known_fields(lineage), partings(lineage)).run()
 
 
 @dataclass(slots=True)
@@ -53,6 +53,7 @@ class _Analysis:
 
     lineage: Lineage
     known: Mapping[str, Fields]
+    partings: Mapping[str, Parting]
     flows: dict[str, Flow] = field(default_factory=dict)
     leaving: dict[str, Fields] = field(default_factory=dict)
 
@@ -107,6 +108,6 @@ class _Analysis:
         leaving = self.leaving[step.name]
         if step.join is None or step.join.mode is JoinMode.FIRST:
             return Flow((live,) * len(step.inlets), leaving)
-        parting = Parting(step, self.lineage)
+        parting = self.partings[step.name]
         carrier = parting.carrier()
         return Flow(tuple(parting.brought(live, carrier)), leaving, carrier)

@@ -110,7 +110,7 @@ class _Look:
         for hop in hops:
             is_open = (hop.place.partition, hop.mark) not in marks
             if hop.kind is HopKind.DEAD_LETTER and hop.failure is not None and is_open:
-                why = f"{hop.failure.error}: {hop.failure.message}"
+                why = f"{hop.failure.error}: {' '.join(hop.failure.message.split())}"
                 yield hop.id, f"dead-lettered at step {hop.step}: {why}"
 
     def waiting(self) -> Iterator[tuple[str, str]]:

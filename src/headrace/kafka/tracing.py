@@ -200,7 +200,7 @@ class _Tracing:
         if self._id.offset >= end:
             raise OffsetOutOfRangeError(
                 f"record {self._id.root} is not written yet: partition {place.partition} of "
-                f"{place.topic} ends before offset {end}"
+                f"{place.topic} ends before offset {end}, where its next record goes"
             )
         with CommittedReader(self._connection, {place: self._id.offset}, is_sparing=True) as reader:
             for record in reader.to_end({place: self._id.offset + 1}):

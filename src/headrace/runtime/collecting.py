@@ -3,7 +3,6 @@
 import heapq
 import itertools
 import logging
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,8 +71,10 @@ class Collector:
         late: Parts that came after their id had ended.
     """
 
-    def __init__(self, step: Step, tools: Tools) -> None:
+    def __init__(self, step: Step, tools: Tools, topics: Sequence[Collection[str]]) -> None:
+        """Wait for the parts of a step; `topics` are those that reach each inlet, in the stage."""
         self.late = 0
+        self._topics = topics
         self._step = step
         self._tools = tools
         gather = step if isinstance(step, GatherStep) else None
@@ -81,7 +82,8 @@ class Collector:
         self._waiting = join if gather is None else gather.waiting
         self._is_gather = gather is not None
         self._kind = b"join" if gather is None else b"gather"
-        self._table: Table[Item] = Table(len(step.inlets), gathers=self._is_gather)
+        self._table: Table[Item] = Table(len(step.inlets))
+        self._anchors: dict[Group[Item], Record] = {}
         self._due: list[tuple[float, int, Group[Item]]] = []
         self._order = itertools.count()
         self._assembly = Assembly(step, tools.decode, tools.encode)
@@ -130,15 +132,17 @@ class Collector:
         group.is_expected = True
         group.spills = max(group.spills, number(headers.get(wire.ATTEMPT)) - 1)
         group.others.append(item)
-        _wait(item, 0, 1)
-        for part in partial.parts:
-            if item.is_replay and part.outcome is Outcome.FAILED:
-                continue
-            item.record.pending += 1
-            self._insert(group, part, partial.count)
+        _wait(item, 0, 1, holds=False)
         if headers.get(wire.OUTCOME) == wire.CLOSED:
-            group.is_closed = True
-            group.since = tools.now() - (tools.now_ms() - partial.since_ms) / 1e3
+            self._table.remember(group, partial.parts, partial.count)
+            for part in group.parts.values():
+                _hold(part.content, -part.size, -1)  # it came before what says that it is late
+        else:
+            for part in partial.parts:
+                if item.is_replay and part.outcome is Outcome.FAILED:
+                    continue
+                item.record.pending += 1
+                self._insert(group, part, partial.count)
         self._arm(group)
         return self._settle(group) if self._table.is_complete(group) else []
 
@@ -152,7 +156,10 @@ class Collector:
             part.content.outcome = Outcome.FAILED
             self._give_up(part.content, error)
             return False
-        _wait(part.content, part.size, 1)
+        _wait(part.content, part.size, 1, holds=not group.is_closed)
+        if part.is_replay and group.spent and not group.is_closed:
+            before = group.spent[-1]
+            _hold(before.content, -before.size, -1)
         if len(group.parts) == 1:
             self._arm(group)
         return self._table.is_complete(group)
@@ -164,7 +171,7 @@ class Collector:
 
     def _due_at(self, group: Group[Item]) -> float | None:
         if group.is_closed:
-            return group.since + self._waiting.late_after_s
+            return group.since + self._waiting.late_after_s if group.is_marked else None
         if not group.is_expected:
             return group.since + REPLAY_GRACE_S
         timeout_s = self._waiting.timeout_s
@@ -193,41 +200,47 @@ class Collector:
 
     def waits_for(self, partitions: Collection[TopicPartition]) -> bool:
         """Whether a group waits for a part that would come through one of the partitions."""
-        inlets = self._step.inlets
         for group in self._table:
-            for number_, inlet in enumerate(inlets):
-                place = TopicPartition(inlet.topic, group.place)
-                if place in partitions and self._table.lacks(group, number_):
+            if group.is_closed:
+                continue
+            for number_, topics in enumerate(self._topics):
+                reached = any(TopicPartition(topic, group.place) in partitions for topic in topics)
+                if reached and self._table.lacks(group, number_):
                     return True
         return False
 
-    def spill(self, share: float) -> int:
-        """Write that share of the groups to the retry topic, the oldest; return how many."""
-        tools, count = self._tools, 0
-        most = math.ceil(share * len(self._table))
-        for group in self._table:
-            if count >= most:
-                break
-            if group.is_closed:
-                continue
-            items = self._leave(group)
-            self._assembly.open(group)
-            delay_s = min(FIRST_SPILL_S * 2.0**group.spills, SLOWEST_SPILL_S)
-            row = tools.outputs.partial(
-                self._base(group),
-                self._dumped(group, documents=True),
-                self._kind,
-                not_before_ms=tools.now_ms() + round(delay_s * 1e3),
-                attempt=group.spills + 2,
-            )
-            count += 1
-            tools.ended(meet([item.record for item in items]), len(items), [row])
-        return count
+    def open_at(self, place: int) -> int:
+        """Return how many ids of a partition number wait here."""
+        return self._table.open_at(place)
+
+    @property
+    def groups(self) -> list[Group[Item]]:
+        """Groups that may be spilled."""
+        return [group for group in self._table if not group.is_closed]
+
+    def spill(self, group: Group[Item]) -> None:
+        """Write a group to the retry topic, to come back when there may be room."""
+        tools = self._tools
+        items = self._leave(group)
+        self._assembly.open(group)
+        delay_s = min(FIRST_SPILL_S * 2.0**group.spills, SLOWEST_SPILL_S)
+        row = tools.outputs.partial(
+            self._base(group),
+            self._dumped(group, documents=True),
+            self._kind,
+            not_before_ms=tools.now_ms() + round(delay_s * 1e3),
+            attempt=group.spills + 2,
+        )
+        tools.ended(meet([item.record for item in items]), len(items), [row])
 
     def forget_dropped(self) -> None:
         """Let go of parts whose ledgers were dropped: those they wait for were dropped, too."""
         for group in self._table:
-            if any(item.record.ledger.is_dropped for item in group.contents):
+            records = [item.record for item in group.contents]
+            if group in self._anchors:
+                records.append(self._anchors[group])
+            if any(record.ledger.is_dropped for record in records):
+                self._anchors.pop(group, None)
                 self._table.close(group)
 
     def _settle(self, group: Group[Item]) -> list[Item]:
@@ -243,10 +256,16 @@ class Collector:
     def _time_out(self, group: Group[Item]) -> list[Item]:
         """End a group without the parts that have not come, and remember that it ended."""
         items = self._leave(group)
-        meet([item.record for item in items])
+        leader = meet([item.record for item in items])
         value = self._dumped(group, documents=False)
         closed = self._tools.outputs.closed(self._base(group), value, self._kind)
-        return self._conclude(group, len(items), [closed])
+        made = self._conclude(group, len(items), [closed])
+        # Until the marker is read back, only this remembers that the id has ended.
+        ghost = self._table.open(group.place, group.id, group.since)
+        self._table.end_early(ghost)
+        ghost.count, ghost.told = group.count, set(group.parts)
+        self._anchors[ghost] = leader
+        return made
 
     def _conclude(self, group: Group[Item], ending: int, rows: list[Outgoing]) -> list[Item]:
         """Return the one that goes on in place of all that end."""
@@ -285,10 +304,13 @@ class Collector:
     def _leave(self, group: Group[Item]) -> list[Item]:
         """Forget a group; return everything that ends with it."""
         self._table.close(group)
+        self._anchors.pop(group, None)
         for part in group.parts.values():
-            _wait(part.content, -part.size, -1)
+            _wait(part.content, -part.size, -1, holds=not group.is_closed)
+        for part in group.spent:
+            _wait(part.content, -part.size, -1, holds=False)
         for item in group.others:
-            _wait(item, 0, -1)
+            _wait(item, 0, -1, holds=False)
         return group.contents
 
     def _dumped(self, group: Group[Item], *, documents: bool) -> bytes:
@@ -468,7 +490,16 @@ def trail_of(trails: Sequence[bytes]) -> bytes:
     return b", ".join(dict.fromkeys(m for trail in distinct for m in trail.split(b", ")))
 
 
-def _wait(item: Item, size: int, count: int) -> None:
+def _wait(item: Item, size: int, count: int, *, holds: bool) -> None:
+    """Count a document that begins or ends to wait; late parts and marks hold nothing."""
     ledger: Ledger = item.record.ledger
     ledger.waiting += count
     ledger.waiting_bytes += size
+    if holds:
+        _hold(item, size, count)
+
+
+def _hold(item: Item, size: int, count: int) -> None:
+    ledger: Ledger = item.record.ledger
+    ledger.held += count
+    ledger.held_bytes += size

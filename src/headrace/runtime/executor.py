@@ -83,7 +83,13 @@ class Outcome:
 
 
 class Fates(Protocol):
-    """Where an executor sends documents that are done with its step."""
+    """Where an executor sends documents that are done with its step.
+
+    Attributes:
+        may_refuse: Whether a document may still be given up once the step has written into it.
+    """
+
+    may_refuse: bool
 
     def passed(self, items: Sequence[Item], version: str = "") -> None:
         """They go on, with what the step wrote in them."""
@@ -207,6 +213,7 @@ class ModelExecutor(Desk):
             for bound in step.inputs
         ]
         self._setters = [setter(bound.path) for bound in step.outputs]
+        self._is_single = len(step.outputs) == 1
         self._is_nested = any("." in bound.path for bound in step.outputs)
 
     async def run(self, work: Work) -> Outcome:
@@ -263,7 +270,7 @@ class ModelExecutor(Desk):
 
     def _to_write(self, item: Item) -> Any:
         """Return the document to write into; what was read in memory is kept for a dead letter."""
-        if item.value is not None:
+        if item.value is not None or (self._is_single and not self._fates.may_refuse):
             return item.document
         item.read = item.document
         return copied(item.document) if self._is_nested else dict(item.document)

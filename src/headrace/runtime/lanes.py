@@ -1,6 +1,6 @@
 """Which of the records that a stage reads keep their order, and so lead those that they meet."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from headrace.core import wire
@@ -42,6 +42,25 @@ def lanes_of(stage: Stage) -> Mapping[str, Lanes]:
         else:
             lanes[topic] = Lanes(stage.ordering)
     return lanes
+
+
+def reaching(stage: Stage) -> Mapping[str, Sequence[frozenset[str]]]:
+    """Return per step, and per inlet of it, the topics through which its parts may come.
+
+    Retry topics count: what was spilled, delayed or replayed comes through them.
+    """
+    retries = stage.retry_topics
+    behind: dict[str, frozenset[str]] = {}
+    found: dict[str, list[frozenset[str]]] = {}
+    for step in stage.steps:
+        own = retries[step.name]
+        inlets = [
+            frozenset({inlet.topic, own}) if inlet.topic else behind[inlet.step] | {own}
+            for inlet in step.inlets
+        ]
+        found[step.name] = inlets
+        behind[step.name] = frozenset().union(*inlets)
+    return found
 
 
 def is_first_child(record: Record) -> bool:

@@ -10,10 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any, TypeAlias
 
-from headrace.core.fields import projection
 from headrace.core.paths import getter, setter
 from headrace.core.topology import (
     ELSE,
@@ -21,11 +19,8 @@ from headrace.core.topology import (
     FunctionStep,
     GatherStep,
     Inlet,
-    Join,
-    JoinMode,
     ModelStep,
     OnFailed,
-    OnMissing,
     SplitStep,
     Step,
     Tombstones,
@@ -38,15 +33,14 @@ from headrace.errors import (
     HeadraceError,
 )
 from headrace.ports import Condition
+from headrace.testing.documents import canonical, copy_path, projected
+from headrace.testing.meetings import DROPPED, Children, Fate, Fates, Kind, Meetings, failed_of
 
 Answer: TypeAlias = Callable[[ModelStep, Sequence[Any]], Sequence[Any]]
 """A model: the values of a step's inputs to one value per output; raises what the call raises."""
 
 Function: TypeAlias = Callable[[Any], Any]
 """A function step's function."""
-
-Children: TypeAlias = tuple[int, ...]
-"""Which child of which child a record is; empty for a source record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,43 +54,6 @@ class Written:
 
     sinks: Counter[tuple[str, str, str | None]] = field(default_factory=Counter)
     dead: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-
-
-class Kind(StrEnum):
-    """What a step says of a record to those after it."""
-
-    RESULT = "result"
-    TOMBSTONE = "tombstone"
-    DROPPED = "dropped"
-    FAILED = "failed"
-    EMPTY = "empty"
-
-
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """What became of a record at a step.
-
-    Attributes:
-        kind: The outcome.
-        document: The document of a result.
-        label: The route that a result takes.
-        step: The step that a failure began in.
-        error: Class of that failure.
-        is_short: Whether it lacks a part that was given up, at the join or gather it comes from.
-    """
-
-    kind: Kind
-    document: Any = None
-    label: str = ""
-    step: str = ""
-    error: str = ""
-    is_short: bool = False
-
-
-Fates: TypeAlias = dict[Children, Fate]
-
-_DROPPED = Fate(Kind.DROPPED)
-_COMES = frozenset({Kind.RESULT, Kind.TOMBSTONE, Kind.EMPTY})
 
 
 class Interpreter:
@@ -124,6 +81,7 @@ class Interpreter:
         self.functions = functions or {}
         self.whole = whole
         self.steps = {step.name: step for step in topology.steps}
+        self.meetings = Meetings(self.steps, whole=whole)
         asked = {text for step in topology.steps for text in _conditions(step)}
         self.conditions = {text: condition(text) for text in asked} if condition else {}
 
@@ -166,9 +124,8 @@ class _Journey:
 
     def _through(self, step: Step) -> Iterator[tuple[Children, Fate]]:
         arrivals = [self._arriving(step, inlet) for inlet in step.inlets]
-        met = {
-            which: self._meet(step, [fates[which] for fates in arrivals]) for which in arrivals[0]
-        }
+        meet = self._rules.meetings.meet
+        met = {which: meet(step, [fates[which] for fates in arrivals]) for which in arrivals[0]}
         if isinstance(step, GatherStep):
             met = self._gathered(step, met)
         for which, fate in met.items():
@@ -206,7 +163,7 @@ class _Journey:
     def _taken(self, fate: Fate, label: str) -> Fate:
         """Return what the readers of a route, or of all routes, learn."""
         if fate.kind is Kind.RESULT and label not in ("", fate.label):
-            return _DROPPED
+            return DROPPED
         return fate
 
     def _carried(self, fate: Fate, ways: Sequence[Fields]) -> Fate:
@@ -215,81 +172,6 @@ class _Journey:
             for fields in ways:
                 document = projected(document, fields)
         return replace(fate, document=document, label="")
-
-    # Where several meet
-
-    def _meet(self, step: Step, parts: Sequence[Fate]) -> Fate:
-        if step.join is None:
-            # A gather, too, lacks what failed: be it a child or the parent before it was split.
-            return (isinstance(step, GatherStep) and _failed(parts)) or parts[0]
-        if step.join.mode is JoinMode.FIRST:
-            came = [part for part in parts if part.kind in _COMES]
-            return came[0] if came else _failed(parts) or _DROPPED
-        return self._all(step, step.join, parts)
-
-    def _all(self, step: Step, join: Join, parts: Sequence[Fate]) -> Fate:
-        needed = [p for p, inlet in zip(parts, step.inlets, strict=True) if not inlet.is_optional]
-        failed = _failed(parts)
-        if any(part.kind is Kind.DROPPED for part in needed):
-            return _DROPPED
-        if _failed(needed):
-            return failed or _DROPPED
-        if failed and join.waiting.on_missing is not OnMissing.PROCEED:
-            return _DROPPED if join.waiting.on_missing is OnMissing.DROP else failed
-        there = [number for number, part in enumerate(parts) if part.kind in _COMES]
-        carrier = join.carrier if join.carrier in there else there[0]
-        if parts[carrier].kind is not Kind.RESULT:
-            return parts[carrier]
-        document = self._merged(step, join, parts, carrier)
-        return Fate(Kind.RESULT, document, is_short=bool(failed))
-
-    def _merged(self, step: Step, join: Join, parts: Sequence[Fate], carrier: int) -> Any:
-        """Write what the other parts bring into the carrier's document, the preferred one last."""
-        document = deepcopy(parts[carrier].document)
-        others = [number for number in range(len(parts)) if number != carrier]
-        others.sort(key=lambda number: number == join.prefer)
-        for number in others:
-            if parts[number].kind is Kind.RESULT:
-                for path in self._brought(step, number, carrier):
-                    _copy(path, parts[number].document, document)
-        return document
-
-    def _brought(self, step: Step, number: int, carrier: int) -> Sequence[str]:
-        """Return the paths that an inlet adds to the document of the carrier."""
-        if not self._rules.whole:
-            return step.inlets[number].fields or ()
-        ours, carriers = (step.inlets[each].step for each in (number, carrier))
-        passed = self._passed(carriers)
-        written = [p for name in self._passed(ours) - passed for p in self._writes(name)]
-        if step.join is None or step.join.prefer != carrier:
-            return written
-        # The carrier is preferred: it wins where it may write, or anywhere if it may write all.
-        wins = passed - self._passed(ours)
-        if any(getattr(self._rules.steps[name], "writes", ()) is None for name in wins):
-            return []
-        lost = [path for name in wins for path in self._writes(name)]
-        return [path for path in written if not any(_overlap(path, each) for each in lost)]
-
-    def _passed(self, name: str) -> set[str]:
-        """Return the steps whose writing reaches what leaves a step; nothing inside a gather."""
-        if not name:
-            return set()
-        step = self._rules.steps[name]
-        if isinstance(step, GatherStep):
-            inlets: Sequence[Inlet] = self._rules.steps[step.split].inlets
-        else:
-            inlets = step.inlets
-        return {name}.union(*(self._passed(inlet.step) for inlet in inlets))
-
-    def _writes(self, name: str) -> Sequence[str]:
-        match self._rules.steps[name]:
-            case ModelStep(outputs=outputs):
-                return [output.path for output in outputs]
-            case FunctionStep(writes=writes):
-                return writes or ()
-            case SplitStep(as_=path) | GatherStep(into=path):
-                return [path]
-        raise NotImplementedError
 
     # Children back to their parents
 
@@ -309,7 +191,7 @@ class _Journey:
         return gathered
 
     def _family(self, step: GatherStep, parent: Children, children: Fates) -> Fate:
-        failed = _failed(list(children.values()))
+        failed = failed_of(list(children.values()))
         if failed and step.on_failed is OnFailed.DEAD_LETTER:
             return failed
         came = [each for each in children.values() if each.kind in (Kind.RESULT, Kind.FAILED)]
@@ -346,7 +228,7 @@ class _Journey:
             return {which: fate}
         try:
             if step.when and not self._rules.conditions[step.when](fate.document):
-                return {which: _DROPPED}
+                return {which: DROPPED}
             made = self._made(step, which, deepcopy(fate.document))
             routed = {each: self._routed(step, one) for each, one in made.items()}
             for one in routed.values():
@@ -360,7 +242,7 @@ class _Journey:
     def _tombstone(self, step: Step, which: Children) -> Fate:
         match step.tombstones:
             case Tombstones.DROP:
-                return _DROPPED
+                return DROPPED
             case Tombstones.DEAD_LETTER:
                 return self._give_up(step, which, DecodeError("no value"))
         fate = Fate(Kind.TOMBSTONE)
@@ -386,13 +268,13 @@ class _Journey:
         except Exception as error:
             raise FunctionError(str(error)) from error
         if answer is None:
-            return _DROPPED
+            return DROPPED
         if not isinstance(answer, dict):
             raise FunctionError(f"not a document: {answer!r}")
         if step.writes is None:
             return Fate(Kind.RESULT, answer)
         for path in step.writes:
-            _copy(path, answer, document)
+            copy_path(path, answer, document)
         return Fate(Kind.RESULT, document)
 
     def _split(self, step: SplitStep, which: Children, document: Any) -> Fates:
@@ -417,7 +299,7 @@ class _Journey:
         for label, text in step.routes:
             if text == ELSE or self._rules.conditions[text](fate.document):
                 return replace(fate, label=label)
-        return _DROPPED
+        return DROPPED
 
     # What leaves the pipeline
 
@@ -446,47 +328,6 @@ class _Journey:
         return "/".join((self._name, *map(str, which)))
 
 
-def projected(document: Any, fields: Fields) -> Any:
-    """Return a copy of a document with nothing but some paths; None stands for all of it."""
-    return deepcopy(projection(fields)(document))
-
-
-def canonical(document: Any) -> str:
-    """Return a document as JSON that is equal for equal documents.
-
-    The message of a hole is left out: it may say how often the model was asked.
-    """
-    return json.dumps(_without_messages(document), sort_keys=True)
-
-
-def _without_messages(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_without_messages(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    if value.keys() == {"failed"} and isinstance(value["failed"], dict):
-        value = {"failed": {**value["failed"], "message": ""}}
-    return {name: _without_messages(each) for name, each in value.items()}
-
-
-def _copy(path: str, source: Any, target: Any) -> None:
-    """Copy what stands at a path, if anything does."""
-    try:
-        value = getter(path)(source)
-    except DocumentError:
-        return
-    setter(path)(target, deepcopy(value))
-
-
-def _failed(parts: Sequence[Fate]) -> Fate | None:
-    """Return how a join or gather fails because of its parts; None if none of them failed.
-
-    What it tells those after it is where the first of them began to fail.
-    """
-    failed = next((part for part in parts if part.kind is Kind.FAILED), None)
-    return None if failed is None else replace(failed, is_short=True)
-
-
 def _input(bound: Any, document: Any) -> Any:
     if bound.has_default:
         return getter(bound.path, bound.default)(document)
@@ -497,10 +338,6 @@ def _child(step: GatherStep, fate: Fate) -> Any:
     if fate.kind is Kind.RESULT:
         return projected(fate.document, step.fields)
     return {"failed": {"step": fate.step, "error": fate.error, "message": ""}}
-
-
-def _overlap(one: str, other: str) -> bool:
-    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
 def _conditions(step: Step) -> set[str]:

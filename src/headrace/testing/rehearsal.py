@@ -16,7 +16,8 @@ from headrace.formats.json_objects import decode, encode
 from headrace.functions.callers import rehearsed
 from headrace.ports import FunctionCaller, InferenceClient
 from headrace.runtime.outputs import TopicFacts
-from headrace.runtime.stage import Actions, Format
+from headrace.runtime.places import Format
+from headrace.runtime.stage import Actions
 from headrace.runtime.worker import Ports, Settings, Worker
 from headrace.testing.broker import SimulatedBroker
 from headrace.testing.group_view import SimulatedGroup

@@ -82,6 +82,24 @@ def test_a_broker_that_does_not_answer_is_exit_3(cli, pipeline, verb):
 
 
 @pytest.mark.usefixtures("_impatient")
+def test_a_trace_without_a_broker_is_exit_3_but_what_is_no_id_is_exit_2(cli, pipeline):
+    assert cli("trace", pipeline, "tweets-0-1").code == 3
+
+    ended = cli("trace", pipeline, "tweets/0/1")
+
+    assert ended.code == 2
+    assert "'tweets/0/1' is no record id" in ended.err
+
+
+@pytest.mark.parametrize("within", ["10", "soon", "-1s"])
+def test_a_bound_that_is_no_duration_is_exit_2(cli, pipeline, within):
+    ended = cli("trace", pipeline, "tweets-0-1", "--within", within)
+
+    assert ended.code == 2
+    assert "is not a duration, as in 30s, 10m or 2h" in ended.err
+
+
+@pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize("verb", ["tail", "send"])
 def test_send_and_tail_without_a_broker_are_exit_3(cli, tmp_path, verb):
     lines = tmp_path / "lines.jsonl"

@@ -40,7 +40,7 @@ def test_help_lists_every_verb_and_the_exit_codes(cli):
 def test_verbs_of_later_versions_are_not_listed(cli):
     listed = cli("--help").out
 
-    later = {"trace", "gateway", "console", "export"}
+    later = {"gateway", "console", "export"}
     assert not later & set(listed.split("Commands:")[1].split())
 
 

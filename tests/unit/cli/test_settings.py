@@ -10,7 +10,7 @@ def test_a_models_url_is_replaced_from_the_environment(pipeline, monkeypatch):
 
     topology = settings.load_pipeline(str(pipeline)).topology
 
-    assert topology.stages[0].step.model.urls == ("grpc://127.0.0.1:7",)
+    assert topology.models[0].model.urls == ("grpc://127.0.0.1:7",)
 
 
 def test_replacing_a_url_does_not_change_what_the_pipeline_is(pipeline, monkeypatch):

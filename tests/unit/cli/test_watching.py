@@ -19,6 +19,7 @@ STEP = StepSeen(
     oldest_s=4.2,
     errors={},
     model="no [model]",
+    stage="translate",
 )
 
 

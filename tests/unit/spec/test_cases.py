@@ -252,7 +252,7 @@ def test_a_case_asks_its_own_rules_first_and_those_of_a_step_before_its_models()
     assert len(cases.rules_for(cases.cases[0], dags.model_step("other", [], ["a"], ["b"]))) == 0
 
 
-RECORDS = Path(__file__).with_name("records.yaml").read_text()
+RECORDS = Path(__file__).with_name("records").joinpath("pipeline.yaml").read_text()
 
 
 @pytest.fixture

@@ -101,3 +101,29 @@ def test_an_exploration_says_which_seed_failed():
         explore(scenario, range(10))
 
     assert caught.value.__notes__ == ["seed 3"]
+
+
+def test_whoever_sets_a_timer_again_that_came_too_early_comes_to_an_end():
+    async def main():
+        loop = asyncio.get_running_loop()
+        done = asyncio.Event()
+        calls = 0
+
+        def check(due):
+            nonlocal calls
+            calls += 1
+            if loop.time() >= due or calls > 100:
+                done.set()
+            else:
+                loop.call_at(due, check, due)
+                # There is something to do at once: the loop does not wait for the timer.
+                loop.call_soon(list)
+
+        loop.call_at(3.0, check, 3.0)
+        for _ in range(60):
+            # The sum of these falls short of 3 by the last bits.
+            await asyncio.sleep(0.05)
+        await done.wait()
+        return calls
+
+    assert run(main()) <= 2

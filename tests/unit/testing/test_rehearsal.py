@@ -2,13 +2,11 @@
 
 import asyncio
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from headrace.core.topology import Sink
-from headrace.errors import AccessRefusedError, InferenceUnavailableError
+from headrace.errors import AccessRefusedError, ConfigError, InferenceUnavailableError
 from headrace.spec.compile import compile_pipeline
 from headrace.spec.loader import check_text
 from headrace.testing import ScriptedModel, run
@@ -58,10 +56,11 @@ def test_results_come_in_the_order_of_the_input_whatever_the_model_does():
 
 
 def test_every_sink_of_a_pipeline_is_read():
-    two = topology()
-    stage = replace(two.stages[0], sinks=(Sink("louds"), Sink("short", fields=("loud",))))
+    two = topology(
+        ("sinks: {louds: shout}", "sinks: {louds: shout, short: {from: shout, fields: [loud]}}")
+    )
 
-    done = rehearsed(values("a", "b"), pipeline=replace(two, stages=(stage,)))
+    done = rehearsed(values("a", "b"), pipeline=two)
 
     assert [each[:2] for each in documents(done)] == [
         (1, "louds"),
@@ -159,3 +158,32 @@ def test_the_clients_are_closed_and_nothing_is_left_running():
 
     assert run(main()) == set()
     assert closed
+
+
+def test_a_function_that_is_not_there_is_refused_before_anything_runs():
+    asked = []
+    pipeline = topology(
+        ("model: upper, inputs: {text: text}, outputs: {loud: loud}", "function: gone:f")
+    )
+
+    with pytest.raises(ConfigError, match="gone"):
+        run(rehearse(pipeline, values("a"), asked.append))
+
+    assert asked == []
+
+
+def test_inputs_count_as_done_once_however_many_stages_read_them():
+    told: list[int] = []
+    again = "{from: tweets, model: upper, inputs: {text: text}, outputs: {loud: loud}}"
+    both = topology(
+        ("sinks: {louds: shout}", "sinks: {louds: shout, others: again}"),
+        (
+            "  shout:",
+            f"  again: {again}\n  shout:",
+        ),
+    )
+
+    done = rehearsed(values(*"abc"), pipeline=both, watch=Watch(on_progress=told.append))
+
+    assert told[-1] == 3
+    assert len(done.results) == 6

@@ -1,0 +1,117 @@
+"""The simulation of DAGs must see what it is for: each bug planted here turns it red."""
+
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from headrace.core import wire
+from headrace.core.joining import Group, Outcome, Table
+from headrace.core.ledger import Ledger
+from headrace.core.parting import Parting
+from headrace.core.records import Commit, Outgoing
+from headrace.core.topology import Fields
+from headrace.errors import HeadraceError
+from headrace.runtime.collecting import Collector
+from headrace.runtime.committer import Committer
+from headrace.runtime.outputs import Outputs
+from headrace.testing.clock import run
+from tests.simulation.dag_schedules import Run, dag_schedule, late_schedule
+
+MOST_SEEDS = 500
+
+Schedule = Callable[[int], Coroutine[Any, Any, Run]]
+
+
+def outcome_lost(patch: pytest.MonkeyPatch) -> None:
+    outcome = Outputs.outcome
+
+    def silent(self: Outputs, item: Any) -> list[Outgoing]:
+        return [] if item.outcome is Outcome.DROPPED else outcome(self, item)
+
+    patch.setattr(Outputs, "outcome", silent)
+
+
+def parent_finished_before_its_last_child(patch: pytest.MonkeyPatch) -> None:
+    is_complete = Table.is_complete
+
+    def hasty(self: Table[Any], group: Group[Any]) -> bool:
+        is_nearly = group.count is not None and len(group.parts) >= group.count - 1 > 0
+        return is_nearly or is_complete(self, group)
+
+    patch.setattr(Table, "is_complete", hasty)
+
+
+def carrier_field_dropped(patch: pytest.MonkeyPatch) -> None:
+    brought = Parting.brought
+
+    def forgetful(self: Parting, live: Fields, carrier: int) -> Iterator[Fields]:
+        for number, fields in enumerate(brought(self, live, carrier)):
+            yield fields[1:] if number == carrier and fields else fields
+
+    patch.setattr(Parting, "brought", forgetful)
+
+
+def follower_in_another_transaction(patch: pytest.MonkeyPatch) -> None:
+    def one_by_one(
+        self: Committer, *, idle: bool
+    ) -> tuple[list[Ledger], list[Outgoing], list[Commit]]:
+        for ledger in self._assignments.owned:
+            lags = ledger.must_pin or (idle and ledger.lags_behind_position)
+            if ledger.has_draft or not (ledger.released or lags):
+                continue
+            draft = ledger.draft(len(ledger.released), self._slot, next(self._nonces))
+            if draft is not None:
+                outgoing = [row for record in draft.records for row in record.output or ()]
+                commit = Commit(ledger.partition, draft.base, draft.committed.metadata)
+                return [ledger], outgoing, [commit]
+        return [], [], []
+
+    patch.setattr(Committer, "_draft_joint", one_by_one)
+
+
+def timeout_without_a_closed_marker(patch: pytest.MonkeyPatch) -> None:
+    conclude = Collector._conclude
+
+    def forgotten(self: Collector, group: Any, ending: int, rows: list[Outgoing]) -> Any:
+        return conclude(self, group, ending, [])
+
+    patch.setattr(Collector, "_conclude", forgotten)
+
+
+def late_part_handled_twice(patch: pytest.MonkeyPatch) -> None:
+    restore = Collector.restore
+
+    def careless(self: Collector, item: Any, headers: Any) -> Sequence[Any]:
+        if headers.get(wire.OUTCOME) == wire.CLOSED:
+            self._tools.ended(item.record, 1, [])
+            return []
+        return restore(self, item, headers)
+
+    patch.setattr(Collector, "restore", careless)
+
+
+PLANTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], Schedule]] = {
+    plant.__name__: (plant, schedule)
+    for plant, schedule in (
+        (outcome_lost, dag_schedule),
+        (parent_finished_before_its_last_child, dag_schedule),
+        (carrier_field_dropped, dag_schedule),
+        (follower_in_another_transaction, dag_schedule),
+        (timeout_without_a_closed_marker, late_schedule),
+        (late_part_handled_twice, late_schedule),
+    )
+}
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_a_planted_bug_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant, schedule = PLANTS[name]
+    plant(monkeypatch)
+
+    for seed in range(MOST_SEEDS):
+        try:
+            run(schedule(seed), limit_s=3600)
+        except (AssertionError, TimeoutError, HeadraceError):
+            return
+    pytest.fail(f"{name} went unseen through {MOST_SEEDS} schedules")
