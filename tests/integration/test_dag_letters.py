@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +65,22 @@ TORN = ("two words", "!torn", "and three words")
 
 
 @pytest.fixture
-def scene(bootstrap: str, unique: Callable[[str], str], tmp_path: Path) -> Callable[..., DagScene]:
-    def make(more: str = "", text: str = PIPELINE, **settings: Any) -> DagScene:
+def scene(
+    bootstrap: str, unique: Callable[[str], str], tmp_path: Path
+) -> Iterator[Callable[..., DagScene]]:
+    made: list[DagScene] = []
+
+    def make(more: str = "", text: str = PIPELINE) -> DagScene:
         name = unique("p").replace("_", "-")[-40:].lstrip("-")
         module = f"rules_{name.replace('-', '_')}"
         text = text.replace("MODULE", module).replace("MORE", more)
-        made = DagScene(bootstrap, name, tmp_path, text, {module: RULES}, **settings)
-        made.create_topics()
-        return made
+        made.append(DagScene(bootstrap, name, tmp_path, text, {module: RULES}))
+        made[-1].create_topics()
+        return made[-1]
 
-    return make
+    yield make
+    for each in made:
+        each.close()
 
 
 def fix(scene: DagScene) -> None:
