@@ -90,19 +90,17 @@ class _Analysis:
     def _live(self, step: Step, kept: tuple[str, ...]) -> Fields:
         """Return what is live before a step."""
         leaving = self.leaving[step.name]
-        match step:
-            case ModelStep():
-                sure = normal(each.path for each in step.outputs if cut(each.path) == each.path)
-                return union(minus(leaving, sure), read_by(step))
-            case FunctionStep():
-                # A function may leave out what it may write: the old value lives on.
-                return union(leaving if step.writes is not None else (), read_by(step))
-            case SplitStep():
-                keep = common(normal(step.keep), minus(leaving, (step.as_,)))
-                return union(keep, read_by(step))
-            case GatherStep():
-                return union(kept, step.fields)
-        return leaving
+        if isinstance(step, GatherStep):
+            return union(kept, step.fields)
+        if isinstance(step, SplitStep):
+            leaving = common(normal(step.keep), minus(leaving, (step.as_,)))
+        elif isinstance(step, ModelStep):
+            sure = normal(each.path for each in step.outputs if cut(each.path) == each.path)
+            leaving = minus(leaving, sure)
+        elif isinstance(step, FunctionStep) and step.writes is None:
+            # One that says what it may write may leave it out: the old value lives on.
+            leaving = ()
+        return union(leaving, read_by(step))
 
     def _flow(self, step: Step, live: Fields) -> Flow:
         leaving = self.leaving[step.name]

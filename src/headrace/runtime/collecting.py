@@ -124,43 +124,76 @@ class Collector:
         try:
             partial = partials.loaded(item, self._step)
         except DecodeError as error:
-            self._give_up(item, error)
+            letter = self._letter(item, item.value or b"", error)
+            self._tools.ended(item.record, 1, [letter])
             return []
-        tools = self._tools
-        group = self._table.open(item.record.partition[1], item.id, tools.now())
-        group.since = min(group.since, tools.now() - (tools.now_ms() - partial.since_ms) / 1e3)
-        group.is_expected = True
-        group.spills = max(group.spills, number(headers.get(wire.ATTEMPT)) - 1)
+        group = self._table.open(item.record.partition[1], item.id, self._tools.now())
         group.others.append(item)
         _wait(item, 0, 1, holds=False)
+        spills = number(headers.get(wire.ATTEMPT)) - 1
         if headers.get(wire.OUTCOME) == wire.CLOSED:
-            self._table.remember(group, partial.parts, partial.count)
-            for part in group.parts.values():
-                _hold(part.content, -part.size, -1)  # it came before what says that it is late
-        else:
+            self._remember(group, partial)
+        elif not item.is_replay or spills > 0:
+            group.spills = max(group.spills, spills)
+            self._take_over(group, partial)
+            self._insert_all(group, partial.parts, partial.count)
+        elif partial.is_stray:
             for part in partial.parts:
-                if item.is_replay and part.outcome is Outcome.FAILED:
-                    continue
-                item.record.pending += 1
-                self._insert(group, part, partial.count)
+                part.is_replay = True
+            self._insert_all(group, partial.parts, partial.count)
+        else:
+            self._begin_again(group)
+            came = [part for part in partial.parts if part.outcome is not Outcome.FAILED]
+            self._insert_all(group, came, partial.count)
         self._arm(group)
         return self._settle(group) if self._table.is_complete(group) else []
 
+    def _remember(self, group: Group[Item], partial: partials.Partial) -> None:
+        """Let a group be one that ended early: what came of it before the marker is late."""
+        if not group.is_closed:
+            for part in group.parts.values():
+                _hold(part.content, -part.size, -1)
+        self._take_over(group, partial)
+        self._table.remember(group, partial.parts, partial.count)
+        self._anchors.pop(group, None)
+
+    def _begin_again(self, group: Group[Item]) -> None:
+        """Let a group wait anew for what a replay brings, even if it ended early before."""
+        if group.is_marked:
+            self._table.reopen(group)
+            for part in group.parts.values():
+                _hold(part.content, part.size, 1)
+        group.is_expected = True
+        group.since = self._tools.now()
+
+    def _take_over(self, group: Group[Item], partial: partials.Partial) -> None:
+        """Let a group have waited for as long as the parts that come back have."""
+        tools = self._tools
+        group.is_expected = True
+        group.since = min(group.since, tools.now() - (tools.now_ms() - partial.since_ms) / 1e3)
+
+    def _insert_all(
+        self, group: Group[Item], parts: Sequence[Part[Item]], count: int | None
+    ) -> None:
+        """Put parts that came in one record into their group."""
+        for part in parts:
+            part.content.record.pending += 1
+            self._insert(group, part, count)
+
     def _insert(self, group: Group[Item], part: Part[Item], count: int | None) -> bool:
         """Put a part into its group; return whether the group is complete."""
+        was_expected, spent = group.is_expected, len(group.spent)
         try:
             self._table.add(group, part, count)
         except StrayPartError as error:
-            if not group.parts and not group.others:
+            if not (group.parts or group.others or group.is_closed):
                 self._table.close(group)
-            part.content.outcome = Outcome.FAILED
-            self._give_up(part.content, error)
+            self._give_up(part, group, count, error)
             return False
         _wait(part.content, part.size, 1, holds=not group.is_closed)
-        if part.is_replay and group.spent and not group.is_closed:
-            before = group.spent[-1]
+        for before in group.spent[spent:]:
             _hold(before.content, -before.size, -1)
-        if len(group.parts) == 1:
+        if len(group.parts) == 1 or group.is_expected is not was_expected:
             self._arm(group)
         return self._table.is_complete(group)
 
@@ -215,13 +248,12 @@ class Collector:
 
     @property
     def groups(self) -> list[Group[Item]]:
-        """Groups that may be spilled."""
-        return [group for group in self._table if not group.is_closed]
+        """Groups that may be spilled: neither what has ended nor what ends soon by itself."""
+        return [group for group in self._table if group.is_expected and not group.is_closed]
 
-    def spill(self, group: Group[Item]) -> None:
-        """Write a group to the retry topic, to come back when there may be room."""
+    def spilled(self, group: Group[Item]) -> Outgoing | None:
+        """Return the record that holds a group until there may be room; None if none can."""
         tools = self._tools
-        items = self._leave(group)
         self._assembly.open(group)
         delay_s = min(FIRST_SPILL_S * 2.0**group.spills, SLOWEST_SPILL_S)
         row = tools.outputs.partial(
@@ -231,7 +263,12 @@ class Collector:
             not_before_ms=tools.now_ms() + round(delay_s * 1e3),
             attempt=group.spills + 2,
         )
-        tools.ended(meet([item.record for item in items]), len(items), [row])
+        return row if tools.outputs.fits(row) else None
+
+    def spill(self, group: Group[Item], row: Outgoing) -> None:
+        """Write a group to the retry topic, as the record that `spilled` returned."""
+        items = self._leave(group)
+        self._tools.ended(meet([item.record for item in items]), len(items), [row])
 
     def forget_dropped(self) -> None:
         """Let go of parts whose ledgers were dropped: those they wait for were dropped, too."""
@@ -276,27 +313,44 @@ class Collector:
             base.outcome, base.reason = Outcome.FAILED, reason_for(self._step.name, error)
             made = Assembled(base, error)
         if made.error is not None:
-            rows.append(self._letter(group, base, made.error))
+            rows.append(self._letter(base, self._dumped(group, documents=True), made.error))
         self._tools.ended(base.record, ending - 1, rows)
         return [made.item]
 
     def _orphan(self, group: Group[Item]) -> None:
         """Give up replayed parts whose id nobody waits for any more."""
-        items = self._leave(group)
-        for item in items:
-            text = "its replay found nothing that waits for it: the record went on without it"
-            self._give_up(item, StrayPartError(text))
+        self._leave(group)
+        for item in (*group.others, *(part.content for part in group.spent)):
+            self._tools.ended(item.record, 1, [])
+        for part in group.parts.values():
+            if part.outcome in (Outcome.DROPPED, Outcome.FAILED):
+                # Nothing of it is lost: why it failed stands in a dead letter already.
+                self._tools.ended(part.content.record, 1, [])
+            else:
+                text = "its replay found nothing that waits for it: the record went on without it"
+                self._give_up(part, group, group.count, StrayPartError(text))
 
-    def _give_up(self, item: Item, error: RecordError) -> None:
+    def _give_up(
+        self, part: Part[Item], group: Group[Item], count: int | None, error: RecordError
+    ) -> None:
+        """Dead-letter a part that has no place in its group, so that it comes back as a part."""
+        item = part.content
+        alone: Group[Item] = Group(group.place, group.id, self._tools.now())
+        alone.count, alone.parts = count, {0: part}
+        self._assembly.open(alone)
+        if item.document is None and item.value is not None:
+            now = self._tools.now_ms()
+            self._tools.counted(error)
+            rows = [self._tools.outputs.dead_letter(item, Cause(error, 0, now, now))]
+        else:
+            value = self._dumped(alone, documents=True, is_stray=True)
+            rows = [self._letter(self._base(alone), value, error)]
+        self._tools.ended(item.record, 1, rows)
+
+    def _letter(self, base: Item, value: bytes, error: Exception) -> Outgoing:
+        """Return the dead letter of parts of a record."""
         now = self._tools.now_ms()
         self._tools.counted(error)
-        letter = self._tools.outputs.dead_letter(item, Cause(error, 0, now, now))
-        self._tools.ended(item.record, 1, [letter])
-
-    def _letter(self, group: Group[Item], base: Item, error: Exception) -> Outgoing:
-        now = self._tools.now_ms()
-        self._tools.counted(error)
-        value = self._dumped(group, documents=True)
         return self._tools.outputs.partial_letter(
             base, value, self._kind, Cause(error, 0, now, now)
         )
@@ -313,10 +367,10 @@ class Collector:
             _wait(item, 0, -1, holds=False)
         return group.contents
 
-    def _dumped(self, group: Group[Item], *, documents: bool) -> bytes:
+    def _dumped(self, group: Group[Item], *, documents: bool, is_stray: bool = False) -> bytes:
         age_ms = round((self._tools.now() - group.since) * 1e3)
         since_ms = self._tools.now_ms() - age_ms
-        return partials.dumped(group, self._step, since_ms, documents=documents)
+        return partials.dumped(group, self._step, since_ms, documents=documents, is_stray=is_stray)
 
     def _base(self, group: Group[Item]) -> Item:
         """Return an item of the group's own id: of the carrier where that has come."""
@@ -328,7 +382,7 @@ class Collector:
             default=None,
         )
         if first is None:
-            return group.others[0]
+            return group.others[0].copy()
         base = first.content.copy()
         base.is_replay = any(part.content.is_replay for part in parts)
         base.trail = trail_of([part.content.trail for part in parts])

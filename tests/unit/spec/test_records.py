@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from headrace.core.topology import (
     BatchPolicy,
@@ -21,7 +22,7 @@ from headrace.core.topology import (
     Waiting,
 )
 from headrace.spec.compile import compile_file
-from headrace.spec.loader import check, load
+from headrace.spec.loader import check, check_text, load
 
 FOLDER = Path(__file__).parent / "records"
 
@@ -41,6 +42,14 @@ def test_yaml_and_python_give_the_same_pipeline(environ):
     from_python = load(f"{FOLDER / 'pipeline.py'}:pipeline", environ)
 
     assert from_python == load(FOLDER / "pipeline.yaml", environ)
+
+
+def test_it_survives_being_written_down():
+    spec = load(FOLDER / "pipeline.yaml", {})
+
+    text = yaml.safe_dump(spec.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+    assert check_text(text, {}, "f").unwrap() == spec
 
 
 def test_there_is_nothing_to_say_about_it_but_that_a_new_key_is_a_new_order():
