@@ -1,6 +1,5 @@
 """Random pipelines, the records for them, and what their models, functions and gates say."""
 
-import itertools
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -203,32 +202,20 @@ def _add_step(draft: Draft, name: str) -> None:
         step["when"] = _condition(draft, merged)
     made = make(draft, name, merged, step)
     if step.get("join") == "first":
+        # Which parent's value a field has is decided here, as if it were written here.
         draft.writes[name] |= _differences(draft, parents)
     draft.steps[name] = step
     draft.roots[name] = made.source
-    has_routes = rng.random() < 0.25 and (made.numbers or made.texts)
-    if has_routes and _route(draft, name, made, step):
-        return
+    if rng.random() < 0.25 and (made.numbers or made.texts):
+        labels = ["a", "b", "c"][: rng.randint(1, 3)]
+        conditions = [_condition(draft, made) for _ in labels]
+        if rng.random() < 0.6:
+            conditions[-1] = "else"
+        step["routes"] = dict(zip(labels, conditions, strict=True))
+        draft.streams += [replace(made, ref=f"{name}.{label}") for label in labels]
+        if rng.random() < 0.6:
+            return
     draft.streams.append(made)
-
-
-def _differences(draft: Draft, parents: Sequence[Stream]) -> set[str]:
-    """Return what is decided where the first of several is taken, as if it were written there."""
-    pairs = itertools.permutations(parents, 2)
-    steps = {step for one, other in pairs for step in one.passed - other.passed}
-    return {path for step in steps for path in draft.writes[step]}
-
-
-def _route(draft: Draft, name: str, made: Stream, step: dict[str, Any]) -> bool:
-    """Give a step routes, and say whether it is read by them alone."""
-    rng = draft.rng
-    labels = ["a", "b", "c"][: rng.randint(1, 3)]
-    conditions = [_condition(draft, made) for _ in labels]
-    if rng.random() < 0.6:
-        conditions[-1] = "else"
-    step["routes"] = dict(zip(labels, conditions, strict=True))
-    draft.streams += [replace(made, ref=f"{name}.{label}") for label in labels]
-    return rng.random() < 0.6
 
 
 def _parents(draft: Draft) -> tuple[list[Stream], dict[str, Any]]:
@@ -249,12 +236,9 @@ def _parents(draft: Draft) -> tuple[list[Stream], dict[str, Any]]:
         step["join"] = "first"
     else:
         clean = _without_conflicts(draft, parents)
-        closed = [each.ref for each in parents if not _is_open(draft, each, parents)]
-        prefer = rng.choice(closed) if closed else ""
-        others = [each for each in parents if each.ref != prefer]
-        is_settled = prefer and len(_without_conflicts(draft, others)) == len(others)
-        if len(clean) < len(parents) and is_settled and rng.random() < 0.5:
-            step["prefer"] = prefer
+        preferable = [each for each in parents if _settles(draft, each, parents)]
+        if len(clean) < len(parents) and preferable and rng.random() < 0.5:
+            step["prefer"] = rng.choice(preferable).ref
         else:
             parents = clean
         if len(parents) == 1:
@@ -276,6 +260,12 @@ def _without_conflicts(draft: Draft, parents: Sequence[Stream]) -> list[Stream]:
     return kept
 
 
+def _settles(draft: Draft, one: Stream, parents: Sequence[Stream]) -> bool:
+    """Whether nothing is in conflict any more if this parent is preferred."""
+    others = [each for each in parents if each is not one]
+    return not _is_open(draft, one, parents) and _without_conflicts(draft, others) == others
+
+
 def _is_open(draft: Draft, one: Stream, parents: Sequence[Stream]) -> bool:
     """Whether a parent may have written anything since it parted from the others."""
     own = {step for other in parents for step in one.passed - other.passed}
@@ -292,6 +282,13 @@ def _conflict(draft: Draft, one: Stream, other: Stream) -> bool:
     return any(
         f"{a}.".startswith(f"{b}.") or f"{b}.".startswith(f"{a}.") for a in ours for b in theirs
     )
+
+
+def _differences(draft: Draft, parents: Sequence[Stream]) -> set[str]:
+    """Return what some parents may have written and others not."""
+    passed = [each.passed for each in parents]
+    apart = frozenset.union(*passed) - frozenset.intersection(*passed)
+    return {path for step in apart for path in draft.writes[step]}
 
 
 def _merged(parents: Sequence[Stream], is_first: bool, name: str) -> Stream:

@@ -17,7 +17,7 @@ from headrace.core.topology import (
     SplitStep,
     Step,
 )
-from headrace.testing.documents import copy_path, remove_path
+from headrace.testing.documents import copy_path
 
 Children: TypeAlias = tuple[int, ...]
 """Which child of which child a record is; empty for a source record."""
@@ -103,15 +103,11 @@ class Meetings:
         return Fate(Kind.RESULT, document, is_short=bool(failed))
 
     def _merged(self, step: Step, join: Join, parts: Sequence[Fate], carrier: int) -> Any:
-        """Write what the other parts bring into the carrier's document, optional ones last."""
+        """Write what the other parts bring into the carrier's document, in the join's order."""
         document = deepcopy(parts[carrier].document)
         there = [number for number, part in enumerate(parts) if part.kind is Kind.RESULT]
-        if self._whole:
-            for path in self._newer(step, carrier, carrier, there):
-                remove_path(path, document)
-        there.sort(key=lambda at: (step.inlets[at].is_optional, at == join.prefer))
-        for number in there:
-            if number != carrier:
+        for number in join.order:
+            if number != carrier and number in there:
                 for path in self._brought(step, number, carrier, there):
                     copy_path(path, parts[number].document, document)
         return document
@@ -119,25 +115,19 @@ class Meetings:
     def _brought(
         self, step: Step, number: int, carrier: int, there: Sequence[int]
     ) -> Sequence[str]:
-        """Return the paths that an inlet adds to the document of the carrier."""
+        """Return the paths that an inlet adds to the document of the carrier.
+
+        A field that one branch wrote and another one wrote over is brought by the latter.
+        """
         if not self._whole:
             return step.inlets[number].fields or ()
-        newer = self._newer(step, number, carrier, there)
+        prefer = step.join.prefer if step.join is not None else None
+        others = [each for each in there if each not in (number, carrier)]
+        if prefer == carrier:
+            others.append(carrier)  # it wins where it may write
+        newer = [path for each in others for path in self._since(step, each, number, prefer)]
         own = self._since(step, number, carrier)
         return [path for path in own if not any(_is_inside(path, each) for each in newer)]
-
-    def _newer(self, step: Step, number: int, carrier: int, there: Sequence[int]) -> Sequence[str]:
-        """Return what others have in a newer state than one inlet, because they wrote it later.
-
-        Where only the others may be absent, all bring what they have.
-        """
-        inlets = step.inlets
-        prefer = step.join.prefer if step.join is not None else None
-        surely = [at for at in there if not inlets[at].is_optional or inlets[number].is_optional]
-        others = [at for at in surely if at not in (number, carrier)]
-        if prefer == carrier != number:
-            others.append(carrier)  # it wins where it may write
-        return [path for each in others for path in self._since(step, each, number, prefer)]
 
     def _since(self, step: Step, one: int, other: int, prefer: int | None = None) -> Sequence[str]:
         """Return what one branch wrote that the other did not come by, less what it prefers."""
@@ -160,25 +150,24 @@ class Meetings:
         return {name}.union(*(self._passed(inlet.step) for inlet in inlets))
 
     def _writes(self, name: str) -> Sequence[str]:
+        """Return what a step may write; a `first` join that in which its parents may differ."""
         step = self._steps[name]
-        written = _written_by(step)
+        own = self._own_writes(step)
         if step.join is None or step.join.mode is not JoinMode.FIRST:
-            return written
-        # Whose value a field has is decided here, as if it were written here.
-        numbers = range(len(step.inlets))
-        pairs = [(one, other) for one in numbers for other in numbers if one != other]
-        return [*written, *(path for pair in pairs for path in self._since(step, *pair))]
+            return own
+        passed = [self._passed(inlet.step) for inlet in step.inlets]
+        apart = {each for names in passed for each in names if any(each not in p for p in passed)}
+        return [*own, *(path for each in sorted(apart) for path in self._writes(each))]
 
-
-def _written_by(step: Step) -> Sequence[str]:
-    match step:
-        case ModelStep(outputs=outputs):
-            return [output.path for output in outputs]
-        case FunctionStep(writes=writes):
-            return (ANY,) if writes is None else writes
-        case SplitStep(as_=path) | GatherStep(into=path):
-            return [path]
-    raise NotImplementedError
+    def _own_writes(self, step: Step) -> Sequence[str]:
+        match step:
+            case ModelStep(outputs=outputs):
+                return [output.path for output in outputs]
+            case FunctionStep(writes=writes):
+                return (ANY,) if writes is None else writes
+            case SplitStep(as_=path) | GatherStep(into=path):
+                return [path]
+        raise NotImplementedError
 
 
 def failed_of(parts: Sequence[Fate]) -> Fate | None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from headrace.core.topology import (
     BatchPolicy,
@@ -21,7 +22,7 @@ from headrace.core.topology import (
     Waiting,
 )
 from headrace.spec.compile import compile_file
-from headrace.spec.loader import check, load
+from headrace.spec.loader import check, check_text, load
 
 FOLDER = Path(__file__).parent / "records"
 
@@ -41,6 +42,14 @@ def test_yaml_and_python_give_the_same_pipeline(environ):
     from_python = load(f"{FOLDER / 'pipeline.py'}:pipeline", environ)
 
     assert from_python == load(FOLDER / "pipeline.yaml", environ)
+
+
+def test_it_survives_being_written_down():
+    spec = load(FOLDER / "pipeline.yaml", {})
+
+    text = yaml.safe_dump(spec.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+
+    assert check_text(text, {}, "f").unwrap() == spec
 
 
 def test_there_is_nothing_to_say_about_it_but_that_a_new_key_is_a_new_order():
@@ -97,7 +106,7 @@ def test_edges_carry_what_is_read_later_and_no_more(steps):
 def test_one_branch_brings_the_document_to_the_join(steps):
     codes = steps["codes"]
 
-    assert codes.join == Join(JoinMode.ALL, carrier=0)
+    assert codes.join == Join(JoinMode.ALL, carrier=0, order=(1,))
     assert [inlet.fields for inlet in codes.inlets] == [
         ("chart_id", "entities", "kind", "page.date"),
         ("negated",),
