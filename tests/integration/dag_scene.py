@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
+from confluent_kafka import TopicPartition as ClientPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from headrace import wiring
@@ -22,7 +23,6 @@ from headrace.core import wire
 from headrace.core.records import Record, TopicPartition
 from headrace.core.topics import needed_topics
 from headrace.core.topology import Plan, Topology
-from headrace.kafka.admin import KafkaGroup
 from headrace.kafka.reading import CommittedReader, existing_partitions, log_bounds
 from tests.integration.pipelines import Running
 
@@ -49,6 +49,7 @@ class DagScene:
     file: Path = field(init=False)
     topology: Topology = field(init=False)
     _fed: dict[tuple[str, int], int] = field(init=False, default_factory=dict)
+    _looks: dict[str, Consumer] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.file = self.folder / f"{self.name}.yaml"
@@ -151,22 +152,23 @@ class DagScene:
 
     def unfinished(self, stage_name: str) -> dict[TopicPartition, int]:
         """Return how far a stage's committed offsets are behind, where they are."""
+        (stage,) = (each for each in self.topology.stages if each.name == stage_name)
+        numbers = range(self.partitions)
+        places = [ClientPartition(topic, n) for topic in stage.topics for n in numbers]
+        settings = {"bootstrap.servers": self.bootstrap, "group.id": stage.group}
+        look = self._looks.get(stage_name) or Consumer(settings)
+        self._looks[stage_name] = look
+        behind = {}
+        for at in look.committed(places, timeout=20):
+            _, end = look.get_watermark_offsets(at, timeout=20)
+            if end > max(at.offset, 0):
+                behind[TopicPartition(at.topic, at.partition)] = end - max(at.offset, 0)
+        return behind
 
-        async def ask() -> dict[TopicPartition, int]:
-            (stage,) = (each for each in self.topology.stages if each.name == stage_name)
-            numbers = range(self.partitions)
-            places = [TopicPartition(topic, n) for topic in stage.topics for n in numbers]
-            group = KafkaGroup(self.topology, stage)
-            try:
-                bounds = await group.bounds(places)
-                committed = await group.committed(places)
-            finally:
-                await group.close()
-            offsets = {p: (at.offset or 0) if at else 0 for p, at in committed.items()}
-            behind = {place: bounds[place].end - offsets[place] for place in places}
-            return {place: count for place, count in behind.items() if count > 0}
-
-        return asyncio.run(ask())
+    def close(self) -> None:
+        """Let go of the clients."""
+        for each in self._looks.values():
+            each.close()
 
     def _what_is_there(self) -> str:
         letters = [(header(x, wire.ID), header(x, wire.ERROR_MESSAGE)) for x in self.letters()]

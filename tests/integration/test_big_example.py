@@ -240,6 +240,7 @@ def test_every_chart_comes_out_of_kafka_with_a_real_model_server(
         scene.until(lambda: len(scene.read(sink)) >= CHARTS, within_s=60)
         scene.until_finished()
 
+    scene.close()
     results = scene.read(sink)
     made = {header(each, wire.ID): came_out(each.value) for each in results}
     models_said = {header(each, wire.ID): models_of(header(each, wire.MODELS)) for each in results}

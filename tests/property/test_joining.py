@@ -129,7 +129,7 @@ class PartsInAnyOrder(RuleBasedStateMachine):
             assert sorted(group.contents) == sorted([e[4] for e in accepted] + known.replaced)
             assert group.size == len(accepted)
             assert all(self.table.holds(each.group) for each in self.known.values())
-            assert group.others == known.replaced
+            assert [part.content for part in group.spent] == known.replaced
 
     @invariant()
     def a_group_is_complete_when_nothing_is_lacking(self) -> None:

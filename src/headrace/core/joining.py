@@ -163,7 +163,8 @@ class Table(Generic[T]):
 
     def remember(self, group: Group[T], parts: Iterable[Part[T]], count: int | None) -> None:
         """Take what says that an id ended early, and with which parts."""
-        group.count = count
+        if count is not None:
+            group.count = count
         group.told |= {self._at(part) for part in parts}
         self._end(group)
         group.is_marked = True
@@ -171,6 +172,12 @@ class Table(Generic[T]):
     def _end(self, group: Group[T]) -> None:
         self._open[group.place] -= not group.is_closed
         group.is_closed = True
+
+    def reopen(self, group: Group[T]) -> None:
+        """Let an id that ended early begin again; what had come then comes once more."""
+        self._open[group.place] += group.is_closed
+        group.told = set()
+        group.is_closed = group.is_marked = False
 
     def lacks(self, group: Group[T], inlet: int) -> bool:
         """Whether an inlet is still to bring something for a group."""

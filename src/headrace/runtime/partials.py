@@ -19,17 +19,23 @@ class Partial:
         parts: Its parts.
         count: Children of the parent, None if unknown.
         since_ms: When its first part came, ms since the epoch.
+        is_stray: Whether it is a part that found no place, and says nothing about the others.
     """
 
     parts: Sequence[Part[Item]]
     count: int | None
     since_ms: int
+    is_stray: bool = False
 
 
-def dumped(group: Group[Item], step: Step, since_ms: int, *, documents: bool) -> bytes:
-    """Return the parts of a group as JSON, with or without what they hold."""
+def dumped(
+    group: Group[Item], step: Step, since_ms: int, *, documents: bool, is_stray: bool = False
+) -> bytes:
+    """Return the parts of a group as JSON, with what they hold or only which there are."""
     parts = [_dumped(part, step, documents=documents) for part in group.parts.values()]
     said = {"count": group.count, "since": since_ms, "parts": parts}
+    if is_stray:
+        said["stray"] = True
     return json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -44,7 +50,7 @@ def loaded(item: Item, step: Step) -> Partial:
         names = {inlet.parent: number for number, inlet in enumerate(step.inlets)}
         count = said["count"]
         parts = [_loaded(item, each, names, count) for each in said["parts"]]
-        return Partial(parts, count, int(said["since"]))
+        return Partial(parts, count, int(said["since"]), said.get("stray", False))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DecodeError(f"not the parts of a record: {error!r}") from error
 
@@ -54,7 +60,9 @@ def _dumped(part: Part[Item], step: Step, *, documents: bool) -> Mapping[str, An
     said: dict[str, Any] = {"from": step.inlets[part.inlet].parent, "outcome": str(part.outcome)}
     if part.index is not None:
         said["index"] = part.index
-    if documents and item.document is not None:
+    if not documents:
+        return said
+    if item.document is not None:
         said["document"] = item.document
     if item.reason is not None:
         step_, error, message = item.reason

@@ -284,21 +284,31 @@ class Place:
         """Return the route of each; None for one that has none, and has ended."""
         labels: list[str | None] = []
         for item in items:
-            label: str | None = ""
             try:
-                for name, condition in self._routes:
-                    if condition is None or condition(item.document):
-                        label = name
-                        break
+                label = self._route_of(item.document)
             except DocumentError as error:
                 self._desk.give_up(item, error)
                 label = None
-            if label == "":
-                self.counts.unmatched += 1
-                self.dropped([item])
-                label = None
+            else:
+                if label is None:
+                    self._unmatched([item])
             labels.append(label)
         return labels
+
+    def _route_of(self, document: Any) -> str | None:
+        """Return the first route that holds, None where none does.
+
+        Raises:
+            DocumentError: A condition cannot be decided.
+        """
+        for name, condition in self._routes:
+            if condition is None or condition(document):
+                return name
+        return None
+
+    def _unmatched(self, items: Sequence[Item]) -> None:
+        self.counts.unmatched += len(items)
+        self.dropped(items)
 
     def _sign(self, items: Sequence[Item], version: str) -> None:
         """Say in every document's trail which model made it."""
@@ -472,18 +482,20 @@ class SplitPlace(Place):
             child.scope = scope
             self._put(child.document, element)
             children.append(child)
-        leader = leader_of(item.record)
-        if self._routes:
-            leader.pending += count
-            self.passed(children)
-            self._ends.settle([item], [[]])
-            return
-        rows = self._outputs.results(children)
+        # A child that cannot leave is its parent's failure: a replay splits the parent again.
+        routes = [self._route_of(child.document) for child in children] if self._routes else None
+        lost = [
+            child for child, route in zip(children, routes or (), strict=False) if route is None
+        ]
+        labels = None if routes is None else [route for route in routes if route is not None]
+        children = [child for child in children if child not in lost] if lost else children
+        rows = self._outputs.results(children, labels)
         for row in rows:
             if isinstance(row, RecordError):
                 raise row
-        leader.pending += count
-        self._send(children, rows, None)
+        leader_of(item.record).pending += count
+        self._send(children, rows, labels)
+        self._unmatched(lost)
         self._ends.settle([item], [[]])
 
 

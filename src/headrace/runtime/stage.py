@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from headrace.core.records import TopicPartition
+from headrace.core.records import Outgoing, TopicPartition
 from headrace.core.topology import (
     FunctionStep,
     ModelStep,
@@ -17,7 +17,7 @@ from headrace.core.topology import (
     Step,
 )
 from headrace.ports import FunctionCaller, InferenceClient
-from headrace.runtime.clusters import clusters, is_whole, source_offset
+from headrace.runtime.clusters import Waiting, clusters, is_whole, source_offset
 from headrace.runtime.dispatcher import Dispatcher
 from headrace.runtime.ends import Ends
 from headrace.runtime.executor import Surroundings
@@ -140,11 +140,20 @@ class StageRun:
             waiting.sort(key=lambda pair: source_offset(pair[1].id))
             together = clusters(waiting)
             for cluster in reversed(together[math.ceil((1.0 - share) * len(together)) :]):
-                if is_whole(cluster):
-                    for collector, group in cluster:
-                        collector.spill(group)
-                    spilled += len(cluster)
+                spilled += self._spill(cluster) if is_whole(cluster) else 0
         return spilled
+
+    def _spill(self, cluster: Sequence[Waiting]) -> int:
+        """Write groups that go together; return how many, none where no record can hold one."""
+        rows: list[Outgoing] = []
+        for collector, group in cluster:
+            row = collector.spilled(group)
+            if row is None:
+                return 0
+            rows.append(row)
+        for (collector, group), row in zip(cluster, rows, strict=True):
+            collector.spill(group, row)
+        return len(rows)
 
     def open_at(self, place: int) -> int:
         """Return how many ids of a partition number wait for parts."""

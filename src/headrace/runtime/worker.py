@@ -233,6 +233,8 @@ class Worker:
         """Make room where a partition is paused that parts which hold the memory wait for."""
         while True:
             await asyncio.sleep(SPILL_EVERY_S)
+            # What was spilled, or ended without a commit, made room as well.
+            self.back_pressure.relieve()
             paused = self.back_pressure.paused
             if paused and self.steps.waits_for(paused):
                 spilled = self.steps.spill(SPILL_SHARE)

@@ -143,7 +143,7 @@ def test_a_part_that_has_no_place_changes_nothing(before, then, counts, why):
 
     assert list(it.group.parts.values()) == [before]
     assert it.group.count == counts[0]
-    assert it.group.others == []
+    assert it.group.spent == []
 
 
 def test_a_replayed_part_takes_the_place_of_one_that_failed_and_both_end_with_the_group():

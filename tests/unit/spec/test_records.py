@@ -47,7 +47,7 @@ def test_yaml_and_python_give_the_same_pipeline(environ):
 def test_it_survives_being_written_down():
     spec = load(FOLDER / "pipeline.yaml", {})
 
-    text = yaml.safe_dump(spec.model_dump(mode="json", by_alias=True, exclude_none=True))
+    text = yaml.safe_dump(spec.model_dump(mode="json", by_alias=True, exclude_defaults=True))
 
     assert check_text(text, {}, "f").unwrap() == spec
 
