@@ -20,6 +20,7 @@ _LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _for_timestamp: Any = OffsetSpec.for_timestamp
 # The client fetches 100,000 records of every partition ahead otherwise.
 _SPARING = {"queued.min.messages": 1_000, "max.partition.fetch.bytes": 128 * 1024}
+_LEADERS_WITHIN_S = 3.0
 _BATCH = 1000
 _POLL_S = 0.1
 
@@ -224,40 +225,35 @@ def offsets_at(
 
 
 def _offsets(
-    connection: Mapping[str, Any],
-    questions: Sequence[Mapping[TopicPartition, Any]],
-    level: IsolationLevel,
-) -> Sequence[Mapping[TopicPartition, int]]:
-    """Return the offsets that each question asks for, in order."""
-    client = AdminClient(dict(connection))
-    found: list[Mapping[TopicPartition, int]] = []
-    try:
-        for asked in questions:
-            if not asked:
-                found.append({})
-                continue
-            answers = client.list_offsets(
-                {ClientPartition(*each): spec for each, spec in asked.items()},
-                isolation_level=level,
-                request_timeout=ANSWER_WITHIN_S,
-            )
-            found.append(
-                {
-                    TopicPartition(each.topic, each.partition): answer.result(
-                        ANSWER_WITHIN_S + 1
-                    ).offset
-                    for each, answer in answers.items()
-                }
-            )
-    except KafkaException as error:
-        let_go(error)
-        raise translated(error, "reading log ends") from error
-    except TimeoutError as error:
-        raise BrokerError("no answer from Kafka while reading log ends") from error
-    finally:
-        # See `let_go`.
-        del client
-    return found
+    connection: Mapping[str, Any], asked: Mapping[TopicPartition, Any], level: IsolationLevel
+) -> Mapping[TopicPartition, int]:
+    deadline = time.monotonic() + _LEADERS_WITHIN_S
+    while asked:
+        try:
+            # A client asks the leaders that it knew first, for ever.
+            return _offsets_now(AdminClient(dict(connection)), asked, level)
+        except KafkaException as error:
+            failure = translated(error, "reading log ends")
+            if not failure.retryable or time.monotonic() > deadline:
+                raise failure from error
+        except TimeoutError as error:
+            raise BrokerError("no answer from Kafka while reading log ends") from error
+        time.sleep(_POLL_S)
+    return {}
+
+
+def _offsets_now(
+    client: AdminClient, asked: Mapping[TopicPartition, Any], level: IsolationLevel
+) -> Mapping[TopicPartition, int]:
+    answers = client.list_offsets(
+        {ClientPartition(*each): spec for each, spec in asked.items()},
+        isolation_level=level,
+        request_timeout=ANSWER_WITHIN_S,
+    )
+    return {
+        TopicPartition(each.topic, each.partition): answer.result(ANSWER_WITHIN_S + 1).offset
+        for each, answer in answers.items()
+    }
 
 
 def _record(place: TopicPartition, message: Message) -> Record:
