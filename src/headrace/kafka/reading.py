@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from headrace.core.records import Record, TopicPartition
 from headrace.errors import BrokerError, BrokerUnavailableError, MissingTopicsError
-from headrace.kafka.translate import let_go, translated
+from headrace.kafka.translate import kafka_error, let_go, translated
 
 ANSWER_WITHIN_S = 10.0
 _EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
@@ -21,6 +21,7 @@ _for_timestamp: Any = OffsetSpec.for_timestamp
 # The client fetches 100,000 records of every partition ahead otherwise.
 _SPARING = {"queued.min.messages": 1_000, "max.partition.fetch.bytes": 128 * 1024}
 _LEADERS_WITHIN_S = 3.0
+_NO_LEADER = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
 _BATCH = 1000
 _POLL_S = 0.1
 
@@ -225,35 +226,60 @@ def offsets_at(
 
 
 def _offsets(
-    connection: Mapping[str, Any], asked: Mapping[TopicPartition, Any], level: IsolationLevel
-) -> Mapping[TopicPartition, int]:
+    connection: Mapping[str, Any],
+    questions: Sequence[Mapping[TopicPartition, Any]],
+    level: IsolationLevel,
+) -> Sequence[Mapping[TopicPartition, int]]:
+    """Return the offsets that each question asks for, in order."""
     deadline = time.monotonic() + _LEADERS_WITHIN_S
-    while asked:
+    while True:
         try:
-            # A client asks the leaders that it knew first, for ever.
-            return _offsets_now(AdminClient(dict(connection)), asked, level)
-        except KafkaException as error:
-            failure = translated(error, "reading log ends")
-            if not failure.retryable or time.monotonic() > deadline:
-                raise failure from error
-        except TimeoutError as error:
-            raise BrokerError("no answer from Kafka while reading log ends") from error
+            return _offsets_now(connection, questions, level)
+        except BrokerUnavailableError as error:
+            # A partition that was only just created, or moves; a new client asks its new leader.
+            cause = error.__cause__
+            is_led = (
+                not isinstance(cause, KafkaException) or kafka_error(cause).code() not in _NO_LEADER
+            )
+            if is_led or time.monotonic() > deadline:
+                raise
         time.sleep(_POLL_S)
-    return {}
 
 
 def _offsets_now(
-    client: AdminClient, asked: Mapping[TopicPartition, Any], level: IsolationLevel
-) -> Mapping[TopicPartition, int]:
-    answers = client.list_offsets(
-        {ClientPartition(*each): spec for each, spec in asked.items()},
-        isolation_level=level,
-        request_timeout=ANSWER_WITHIN_S,
-    )
-    return {
-        TopicPartition(each.topic, each.partition): answer.result(ANSWER_WITHIN_S + 1).offset
-        for each, answer in answers.items()
-    }
+    connection: Mapping[str, Any],
+    questions: Sequence[Mapping[TopicPartition, Any]],
+    level: IsolationLevel,
+) -> Sequence[Mapping[TopicPartition, int]]:
+    client = AdminClient(dict(connection))
+    found: list[Mapping[TopicPartition, int]] = []
+    try:
+        for asked in questions:
+            if not asked:
+                found.append({})
+                continue
+            answers = client.list_offsets(
+                {ClientPartition(*each): spec for each, spec in asked.items()},
+                isolation_level=level,
+                request_timeout=ANSWER_WITHIN_S,
+            )
+            found.append(
+                {
+                    TopicPartition(each.topic, each.partition): answer.result(
+                        ANSWER_WITHIN_S + 1
+                    ).offset
+                    for each, answer in answers.items()
+                }
+            )
+    except KafkaException as error:
+        let_go(error)
+        raise translated(error, "reading log ends") from error
+    except TimeoutError as error:
+        raise BrokerError("no answer from Kafka while reading log ends") from error
+    finally:
+        # See `let_go`.
+        del client
+    return found
 
 
 def _record(place: TopicPartition, message: Message) -> Record:
