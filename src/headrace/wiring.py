@@ -35,7 +35,8 @@ from headrace.kafka.topics import TopicAdmin
 from headrace.ports import InferenceClient
 from headrace.runtime.committer import Pace
 from headrace.runtime.outputs import TopicFacts
-from headrace.runtime.stage import Actions, Format
+from headrace.runtime.places import Format
+from headrace.runtime.stage import Actions
 from headrace.runtime.worker import Ports, Settings, Worker
 from headrace.spec.live import LiveModel
 from headrace.telemetry.health import StatusServer

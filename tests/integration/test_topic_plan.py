@@ -34,6 +34,9 @@ def pages(bootstrap: str, admin: AdminClient, unique: Callable[[str], str]) -> T
     topology = dags.renamed(dags.pages(), name, bootstrap_servers=bootstrap)
     source = NewTopic(f"{name}.in", 3, 1, config={"max.message.bytes": "2000000"})
     admin.create_topics([source])[f"{name}.in"].result(20)
+    # Acknowledged before the broker itself lists it.
+    while f"{name}.in" not in admin.list_topics(timeout=10).topics:
+        pass
     return topology
 
 

@@ -141,6 +141,8 @@ def test_no_text_does_more_than_be_refused(text):
 
 WORDS = ["pipeline", "models", "steps", "sinks", "sources", "servers", "kafka", "from", "model"]
 WORDS += ["inputs", "outputs", "url", "batch", "security", "topic", "split", "a", "${A}", "${B}"]
+WORDS += ["gather", "function", "routes", "join", "optional", "prefer", "reads", "writes", "stage"]
+WORDS += ["when", "each", "as", "keep", "into", "m:f", "else", "a.a", "versions", "timeout"]
 KEYS = st.sampled_from(WORDS)
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | KEYS
 SHAPES = st.recursive(

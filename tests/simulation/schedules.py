@@ -26,7 +26,8 @@ from headrace.core.topology import (
 )
 from headrace.formats.json_objects import decode, encode
 from headrace.runtime.outputs import TopicFacts
-from headrace.runtime.stage import Actions, Format
+from headrace.runtime.places import Format
+from headrace.runtime.stage import Actions
 from headrace.runtime.worker import LIMITS, Ports, Settings, Worker
 from headrace.testing.broker import SimulatedBroker
 from headrace.testing.harness import Fleet

@@ -2,6 +2,8 @@
 
 import os
 import random
+from collections.abc import Mapping
+from typing import Any
 
 import yaml
 from hypothesis import given, settings
@@ -15,8 +17,8 @@ PIPELINES = int(os.environ.get("HEADRACE_PIPELINES", "300"))
 RECORDS = 12
 
 
-def check(rng: random.Random) -> None:
-    data = dags.pipeline(rng)
+def check(rng: random.Random, data: Mapping[str, Any] | None = None) -> None:
+    data = data or dags.pipeline(rng)
     topology = dags.compiled(data)
     topics = sorted(data["sources"])
     records = [(rng.choice(topics), f"in-0-{n}", dag_world.value(rng)) for n in range(RECORDS)]
@@ -26,7 +28,7 @@ def check(rng: random.Random) -> None:
 
     said, meant = slim.run(records), whole.run(records)
     found = different(meant.sinks, said.sinks) + different(meant.dead, said.dead)
-    assert not found, f"{found}\n{yaml.safe_dump(data, sort_keys=False)}"
+    assert not found, f"{found}\n{yaml.safe_dump(dict(data), sort_keys=False)}"
 
 
 def test_edges_carry_all_that_is_read_after_them() -> None:
@@ -54,3 +56,25 @@ def test_a_fused_pipeline_is_the_same_pipeline() -> None:
         ]
 
         assert said[0] == said[1] == said[2], yaml.safe_dump(data, sort_keys=False)
+
+
+HEAD = """
+pipeline: p
+sources: {in0: in0}
+models: {upper: {url: grpc://localhost:1}}
+steps:
+"""
+
+
+def test_what_was_written_before_a_split_that_does_not_keep_it_is_not_expected_of_its_gather() -> (
+    None
+):
+    steps = """
+  a: {from: in0, model: upper, inputs: {a: note}, outputs: {text: x}}
+  parts: {from: a, split: {each: items, as: item}}
+  book: {from: parts, gather: {split: parts, into: all}}
+  j: {from: [in0, book], model: upper, inputs: {a: note}, outputs: {up: x}}
+sinks: {out0: {from: j, fields: [text, up, all]}}
+"""
+
+    check(random.Random(1), yaml.safe_load(HEAD + steps))

@@ -29,7 +29,8 @@ from headrace.runtime.assignments import Assignments
 from headrace.runtime.dispatcher import Dispatcher
 from headrace.runtime.lanes import Lanes
 from headrace.runtime.outputs import TopicFacts
-from headrace.runtime.stage import Actions, Format
+from headrace.runtime.places import Format
+from headrace.runtime.stage import Actions
 from headrace.runtime.stats import StageStats
 from headrace.runtime.worker import LIMITS, Ports, Settings, Worker
 from headrace.testing.broker import SimulatedBroker

@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import assert_type
 
 import headrace
-from headrace import Batch, Defaults, Pipeline, Retry
-from headrace.builder import Model, Server, Stream
+from headrace import ELSE, Batch, Defaults, Pipeline, Retry
+from headrace.builder import Joined, Model, Server, Stream, Union
 from headrace.spec.models import PipelineSpec
 
 pipeline = Pipeline(
@@ -29,6 +29,29 @@ spanish = assert_type(
     Stream,
 )
 spanish.to("tweets-es", key="id", fields=["id", "translation"])
+kind = assert_type(
+    tweets.infer(
+        "kind",
+        pipeline.model("kinds", server, versions={"3": 95, "4": 5}),
+        inputs={"text": "text"},
+        outputs={"kind": "label"},
+        routes={"good": 'kind == "good"', "other": ELSE},
+        when="text.size() > 0",
+    ),
+    Stream,
+)
+
+
+def shout(document: dict[str, str]) -> dict[str, str]:
+    return document
+
+
+loud = assert_type(kind["good"].apply("shout", shout, reads=["text"], writes=["text"]), Stream)
+met = assert_type(pipeline.join(loud, spanish, optional=[spanish], timeout="1m"), Joined)
+words = met.split("words", each="words", as_="word", keep=["id"], spread=True, stage="words")
+whole = assert_type(words.gather("whole", split=words, into="words", on_failed="hole"), Stream)
+assert_type(pipeline.union(whole, kind["other"]), Union)
+pipeline.union(whole, kind["other"]).to("whole", fields=["id"])
 assert_type(pipeline.spec(), PipelineSpec)
 headrace.run(pipeline, slot="w0")
 
@@ -39,3 +62,7 @@ tweets.infer("s", "translator", inputs={}, outputs={})  # type: ignore[arg-type]
 tweets.infer("s", model, inputs={}, outputs={}, oredring="key")  # type: ignore[call-arg]
 spanish.to("tweets-es", fields="id").spec()  # type: ignore[func-returns-value, attr-defined]
 headrace.run("pipeline.yaml")  # type: ignore[arg-type]
+tweets.split("s", each="a", as_="b", inputs={})  # type: ignore[call-arg]
+whole.gather("g", split="words", into="words")  # type: ignore[arg-type]
+met.to("tweets-es")  # type: ignore[attr-defined]
+kind.apply("a", 3)  # type: ignore[arg-type]

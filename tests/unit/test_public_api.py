@@ -10,7 +10,7 @@ import headrace
 from headrace import errors, testing
 from headrace.errors import BrokerUnavailableError, SpecError
 
-PUBLIC = ["Batch", "Defaults", "Pipeline", "Retry", "run"]
+PUBLIC = ["ELSE", "Batch", "Defaults", "Pipeline", "Retry", "run"]
 TESTING = [
     "STORM",
     "BrokerSettings",

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from headrace.core.topics import NeededTopic, needed_topics
+from headrace.core.topics import NeededTopic, TopicKind, needed_topics
 from headrace.core.topology import Topology
 from headrace.errors import ConfigError
 from headrace.kafka.properties import admin_properties
@@ -12,6 +12,7 @@ from headrace.kafka.topics import TopicAdmin, TopicDefinition
 
 _DEFAULT_MESSAGE_BYTES = 1_048_588
 _SIZE = "max.message.bytes"
+_DECLARED = (TopicKind.SOURCE, TopicKind.SINK)
 _WORDS = {"create": "+ create", "grow": "~ grow  ", "refuse": "! refuse", "none": "  exists"}
 
 
@@ -70,10 +71,31 @@ async def apply(topology: Topology) -> list[Change]:
         ConfigError: A topic that exists cannot be used as it is; nothing was done.
         BrokerError: Kafka refuses, or no broker answers.
     """
+    declared = [each for each in await _missing(topology) if each.kind in _DECLARED]
+    await _change_topics(topology, declared)
+    # Only now: a source that somebody else made a moment ago has partitions of its own.
+    own = await _missing(topology)
+    await _change_topics(topology, own)
+    return [*declared, *own]
+
+
+async def _missing(topology: Topology) -> list[Change]:
+    """Return what is to be done.
+
+    Raises:
+        ConfigError: A topic that exists cannot be used as it is.
+        BrokerError: Kafka refuses, or no broker answers.
+    """
     changes = [each for each in await plan(topology) if each.action != "none"]
     refused = [each.problem for each in changes if each.action == "refuse"]
     if refused:
         raise ConfigError("; ".join(refused))
+    return changes
+
+
+async def _change_topics(topology: Topology, changes: Sequence[Change]) -> None:
+    if not changes:
+        return
     admin = TopicAdmin(admin_properties(topology))
     try:
         await admin.create(
@@ -88,7 +110,6 @@ async def apply(topology: Topology) -> list[Change]:
         )
     finally:
         await admin.close()
-    return changes
 
 
 async def internal_topics(topology: Topology) -> list[str]:

@@ -18,7 +18,7 @@ def as_text(trail: Trail) -> str:
     """Return a line per hop, children indented, and where the record stands."""
     rows = [("STEP", "WHAT", "WHERE", "WRITTEN", "MODELS", ""), *_rows(trail.story, 0)]
     lines = [columns(rows), ""]
-    lines += [f"now: {_named(state)}{state.words}" for state in trail.states]
+    lines += [f"now: {_named(state)}{_line(state.words)}" for state in trail.states]
     if not trail.states:
         lines.append("now: finished")
     lines += [f"{topic}: records of that time have left the trace window" for topic in trail.lost]
@@ -119,8 +119,12 @@ def _note(hop: Hop) -> str:
         notes.append(f"dead letter {hop.mark}")
     if hop.failure is not None:
         step = "" if hop.failure.step == hop.step else f"at {hop.failure.step}: "
-        notes.append(f"{step}{hop.failure.error}: {' '.join(hop.failure.message.split())}")
+        notes.append(f"{step}{hop.failure.error}: {_line(hop.failure.message)}")
     return "; ".join(notes)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _named(state: State) -> str:

@@ -1,6 +1,6 @@
 """Parts of a record, and children of a parent: which belong together, and what comes of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
@@ -54,11 +54,13 @@ class Group(Generic[T]):
         id: Record id; of a gather, the parent's.
         count: Children of the parent; None while it is not known, and at a join.
         parts: What came, by place in the group.
-        others: What ends with the group and is no part of it: parts that their replays replaced,
-            and whatever the caller adds.
+        spent: Parts that their replays replaced.
+        others: What else ends with the group.
         since: When the first part came, seconds on the caller's clock.
         size: Bytes of its parts.
         is_closed: Whether the id ended before all parts had come; those still to come are late.
+        is_marked: Whether what remembers that is in it; until then a closed group does not end.
+        told: Places in the group of what had come when the id ended.
         is_expected: Whether anything but replayed parts says that the id is on its way.
         spills: How often it was written elsewhere because memory was full.
     """
@@ -68,12 +70,15 @@ class Group(Generic[T]):
         "id",
         "is_closed",
         "is_expected",
+        "is_marked",
         "others",
         "parts",
         "place",
         "since",
         "size",
+        "spent",
         "spills",
+        "told",
     )
 
     def __init__(self, place: int, id_: bytes, since: float) -> None:
@@ -81,17 +86,21 @@ class Group(Generic[T]):
         self.id = id_
         self.count: int | None = None
         self.parts: dict[int, Part[T]] = {}
+        self.spent: list[Part[T]] = []
         self.others: list[T] = []
         self.since = since
         self.size = 0
         self.is_closed = False
+        self.is_marked = False
+        self.told: set[int] = set()
         self.is_expected = False
         self.spills = 0
 
     @property
     def contents(self) -> list[T]:
         """Everything that ends with the group."""
-        return [*(part.content for part in self.parts.values()), *self.others]
+        parts = (*self.parts.values(), *self.spent)
+        return [*(part.content for part in parts), *self.others]
 
 
 class Table(Generic[T]):
@@ -102,13 +111,12 @@ class Table(Generic[T]):
 
     Args:
         inlets: How many inlets the step has.
-        gathers: Whether it gathers children.
     """
 
-    def __init__(self, inlets: int, *, gathers: bool) -> None:
+    def __init__(self, inlets: int) -> None:
         self._inlets = inlets
-        self._gathers = gathers
         self._groups: dict[tuple[int, bytes], Group[T]] = {}
+        self._open: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -128,7 +136,12 @@ class Table(Generic[T]):
         group = self._groups.get((place, id_))
         if group is None:
             group = self._groups[place, id_] = Group(place, id_, now)
+            self._open[place] = self._open.get(place, 0) + 1
         return group
+
+    def open_at(self, place: int) -> int:
+        """Return how many groups of a partition number have not ended."""
+        return self._open.get(place, 0)
 
     def holds(self, group: Group[T]) -> bool:
         """Whether a group is still incomplete."""
@@ -137,6 +150,34 @@ class Table(Generic[T]):
     def close(self, group: Group[T]) -> None:
         """Forget a group: it is complete, or ends before it is."""
         del self._groups[group.place, group.id]
+        self._open[group.place] -= not group.is_closed
+
+    def end_early(self, group: Group[T]) -> None:
+        """An id ends before all of its parts have come; what still comes for it is late."""
+        group.told |= group.parts.keys()
+        group.parts = {}
+        group.spent = []
+        group.others = []
+        group.size = 0
+        self._end(group)
+
+    def remember(self, group: Group[T], parts: Iterable[Part[T]], count: int | None) -> None:
+        """Take what says that an id ended early, and with which parts."""
+        if count is not None:
+            group.count = count
+        group.told |= {self._at(part) for part in parts}
+        self._end(group)
+        group.is_marked = True
+
+    def _end(self, group: Group[T]) -> None:
+        self._open[group.place] -= not group.is_closed
+        group.is_closed = True
+
+    def reopen(self, group: Group[T]) -> None:
+        """Let an id that ended early begin again; what had come then comes once more."""
+        self._open[group.place] += group.is_closed
+        group.told = set()
+        group.is_closed = group.is_marked = False
 
     def lacks(self, group: Group[T], inlet: int) -> bool:
         """Whether an inlet is still to bring something for a group."""
@@ -145,10 +186,12 @@ class Table(Generic[T]):
 
     def is_complete(self, group: Group[T]) -> bool:
         """Whether every part has come."""
+        if group.is_closed and not group.is_marked:
+            return False
         wanted = self._inlets
         if group.count is not None:
             wanted *= group.count
-        return len(group.parts) == wanted
+        return len(group.parts) + len(group.told) == wanted
 
     def add(self, group: Group[T], part: Part[T], count: int | None) -> None:
         """Put a part into its group.
@@ -162,11 +205,13 @@ class Table(Generic[T]):
             StrayPartError: It was there already, or it contradicts what was there.
         """
         at = self._place(group, part, count)
+        if at in group.told:
+            raise StrayPartError(f"inlet {part.inlet} brought {_text(group.id)} twice")
         before = group.parts.get(at)
         if before is not None:
             if not (part.is_replay and before.outcome is Outcome.FAILED):
                 raise StrayPartError(f"inlet {part.inlet} brought {_text(group.id)} twice")
-            group.others.append(before.content)
+            group.spent.append(before)
             group.size -= before.size
         group.parts[at] = part
         group.size += part.size
@@ -179,17 +224,20 @@ class Table(Generic[T]):
         if index is None:
             if group.count is not None:
                 raise StrayPartError(f"{_text(group.id)} came as a whole and as children")
-            return part.inlet
+            return self._at(part)
         if count is None or not 0 <= index < count:
             raise StrayPartError(f"child {index} of {_text(group.id)}, which has {count}")
-        if group.count is None and group.parts:
+        if group.count is None and (group.parts or group.told):
             raise StrayPartError(f"{_text(group.id)} came as a whole and as children")
         if group.count not in (None, count):
             raise StrayPartError(
                 f"child {index} says that {_text(group.id)} has {count} children,"
                 f" others say {group.count}"
             )
-        return index * self._inlets + part.inlet
+        return self._at(part)
+
+    def _at(self, part: Part[T]) -> int:
+        return (part.index or 0) * self._inlets + part.inlet
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +293,7 @@ def _all(step: Step, outcomes: Sequence[Outcome], on_missing: OnMissing) -> Verd
     for special in (Outcome.TOMBSTONE, Outcome.EMPTY):
         if special in needed:
             return Verdict(special, (outcomes.index(special),))
-    there = tuple(number for number, outcome in enumerate(outcomes) if outcome in _HAS_VALUE)
+    there = tuple(number for number, outcome in enumerate(outcomes) if outcome is Outcome.RESULT)
     return Verdict(Outcome.RESULT, there, is_partial=bool(lacking), why=lacking)
 
 

@@ -55,8 +55,10 @@ class Ledger:
         in_flight: Records taken and not durable.
         in_flight_bytes: Bytes of their values.
         blocked: Finished records that wait for an earlier one of their lane.
-        waiting: Records that wait at a join or gather for parts to come.
+        waiting: Records that wait at a join or gather for parts to come, or for late ones.
         waiting_bytes: Bytes of those.
+        held: How many of them hold a document.
+        held_bytes: Bytes of those.
         id_prefix: `<topic>-<partition>-`, for record ids.
         source_prefix: `<topic>/<partition>/`, for provenance.
     """
@@ -73,6 +75,8 @@ class Ledger:
         "base",
         "blocked",
         "epoch",
+        "held",
+        "held_bytes",
         "id_prefix",
         "in_flight",
         "in_flight_bytes",
@@ -116,6 +120,8 @@ class Ledger:
         self.blocked = 0
         self.waiting = 0
         self.waiting_bytes = 0
+        self.held = 0
+        self.held_bytes = 0
         self.id_prefix = f"{partition.topic}-{partition.partition}-".encode()
         self.source_prefix = f"{partition.topic}/{partition.partition}/".encode()
         self._done = done
@@ -241,7 +247,7 @@ class Ledger:
             following.waits = False
             if following.output is None:
                 return
-            self.blocked -= 1
+            _count_blocked(following, -1)
             record = following
 
     def has_lane(self, record: Record) -> bool:
@@ -405,9 +411,17 @@ def finish(records: Sequence[Record], outputs: Sequence[Output]) -> None:
             for follower in record.followers:
                 follower.output = ()
         if record.waits:
-            ledger.blocked += 1
+            _count_blocked(record, 1)
         elif not ledger.is_dropped:
             ledger.release(record)
+
+
+def _count_blocked(record: Record, change: int) -> None:
+    """Count a finished record that waits for an earlier one, and all that follow it."""
+    record.ledger.blocked += change
+    if record.followers is not None:
+        for follower in record.followers:
+            follower.ledger.blocked += change
 
 
 def leader_of(record: Record) -> Record:

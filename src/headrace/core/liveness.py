@@ -11,7 +11,7 @@ from headrace.core.effects import read_after, read_by
 from headrace.core.fields import common, cut, minus, normal, union
 from headrace.core.known import known_fields
 from headrace.core.lineage import Lineage
-from headrace.core.parting import Parting
+from headrace.core.parting import Parting, partings
 from headrace.core.topology import (
     Fields,
     FunctionStep,
@@ -32,6 +32,7 @@ class Flow:
         entering: What of its document each inlet brings, in their order.
         leaving: What of its result something after it reads.
         carrier: Number of the inlet that brings the document.
+        order: Numbers of the others in the order in which they are put over it.
         kept: What outcomes without a result that enter the step must tell of the document: what
             the gather of the innermost split around them needs of the fields that the split kept.
     """
@@ -39,12 +40,13 @@ class Flow:
     entering: tuple[Fields, ...]
     leaving: Fields
     carrier: int = 0
+    order: tuple[int, ...] = ()
     kept: tuple[str, ...] = ()
 
 
 def analyse(lineage: Lineage) -> Mapping[str, Flow]:
     """Return what goes through every step of a pipeline whose joins have no clashes."""
-    return _Analysis(lineage, known_fields(lineage)).run()
+    return _Analysis(lineage, known_fields(lineage), partings(lineage)).run()
 
 
 @dataclass(slots=True)
@@ -53,6 +55,7 @@ class _Analysis:
 
     lineage: Lineage
     known: Mapping[str, Fields]
+    partings: Mapping[str, Parting]
     flows: dict[str, Flow] = field(default_factory=dict)
     leaving: dict[str, Fields] = field(default_factory=dict)
 
@@ -89,24 +92,21 @@ class _Analysis:
     def _live(self, step: Step, kept: tuple[str, ...]) -> Fields:
         """Return what is live before a step."""
         leaving = self.leaving[step.name]
-        match step:
-            case ModelStep():
-                sure = normal(each.path for each in step.outputs if cut(each.path) == each.path)
-                return union(minus(leaving, sure), read_by(step))
-            case FunctionStep():
-                # A function may leave out what it may write: the old value lives on.
-                return union(leaving if step.writes is not None else (), read_by(step))
-            case SplitStep():
-                keep = common(normal(step.keep), minus(leaving, (step.as_,)))
-                return union(keep, read_by(step))
-            case GatherStep():
-                return union(kept, step.fields)
-        return leaving
+        if isinstance(step, GatherStep):
+            return union(kept, step.fields)
+        if isinstance(step, SplitStep):
+            leaving = common(normal(step.keep), minus(leaving, (step.as_,)))
+        elif isinstance(step, ModelStep):
+            sure = normal(each.path for each in step.outputs if cut(each.path) == each.path)
+            leaving = minus(leaving, sure)
+        elif isinstance(step, FunctionStep) and step.writes is None:
+            # One that says what it may write may leave it out: the old value lives on.
+            leaving = ()
+        return union(leaving, read_by(step))
 
     def _flow(self, step: Step, live: Fields) -> Flow:
         leaving = self.leaving[step.name]
         if step.join is None or step.join.mode is JoinMode.FIRST:
             return Flow((live,) * len(step.inlets), leaving)
-        parting = Parting(step, self.lineage)
-        carrier = parting.carrier()
-        return Flow(tuple(parting.brought(live, carrier)), leaving, carrier)
+        parting = self.partings[step.name]
+        return Flow(tuple(parting.brought(live)), leaving, parting.carrier(), parting.order())

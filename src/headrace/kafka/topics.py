@@ -167,7 +167,10 @@ class TopicAdmin:
         answers = self._client().create_topics(asked, request_timeout=_ANSWER_WITHIN_S)
         created = {name for name, each in answers.items() if not _ends_with(each, _EXISTS, name)}
         wanted = {each.name: each.partitions for each in definitions if each.name in created}
-        self._await(lambda found: wanted.items() <= found.items(), "new topics")
+        names = {each.name for each in definitions}
+        self._await(
+            lambda found: wanted.items() <= found.items() and names <= found.keys(), "new topics"
+        )
         return frozenset(created)
 
     def _create_partitions(self, totals: Mapping[str, int]) -> None:

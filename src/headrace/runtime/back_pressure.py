@@ -1,7 +1,7 @@
 """When a worker stops taking records, and which partitions it pauses."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from headrace.core.flow import Flow, FlowLimits, Load
 from headrace.core.ledger import Ledger
@@ -21,6 +21,7 @@ class BackPressure:
         assignments: The ledgers.
         limits: How much may be held.
         retry_topics: Topics whose records wait until they are due.
+        open_at: How many ids of a partition number wait for parts; one always may.
     """
 
     def __init__(
@@ -29,10 +30,12 @@ class BackPressure:
         assignments: Assignments,
         limits: FlowLimits,
         retry_topics: Iterable[str],
+        open_at: Callable[[int], int] = lambda _: 0,
     ) -> None:
         self._source = source
         self._assignments = assignments
         self._limits = limits
+        self._open_at = open_at
         self._retry_topics = frozenset(retry_topics)
         self._flow: Flow[TopicPartition] = Flow(limits)
         self._relieved = asyncio.Event()
@@ -75,8 +78,8 @@ class BackPressure:
     def _waiting_share(self) -> float:
         """Return how much of what waiting parts may hold they do hold."""
         limits, owned = self._limits, self._assignments.owned
-        records = sum([ledger.waiting for ledger in owned]) / limits.worker_records
-        size = sum([ledger.waiting_bytes for ledger in owned]) / limits.worker_bytes
+        records = sum([ledger.held for ledger in owned]) / limits.worker_records
+        size = sum([ledger.held_bytes for ledger in owned]) / limits.worker_bytes
         return max(records, size) / _WAITING_SHARE
 
     def _apply(self, ledgers: Iterable[Ledger]) -> None:
@@ -87,17 +90,24 @@ class BackPressure:
             self._source.resume(change.to_resume)
 
     def _load(self, ledger: Ledger) -> Load:
-        limits, retry = self._limits, self._retry_topics
-        if ledger.partition.topic not in retry:
-            blocked = ledger.blocked
-            if ledger.waiting:
-                # The topic that leads is paused; the one that its parts wait for goes on.
-                share = max(ledger.waiting / limits.partition_records, self._waiting_share())
-                blocked = max(blocked, round(share * limits.partition_records))
-            return Load(blocked, ledger.in_flight_bytes, ledger.map_load)
-        # What is not due yet would fill the worker and keep the sources waiting.
-        waiting = [each for each in self._assignments.owned if each.partition.topic in retry]
-        records = sum([each.in_flight for each in waiting]) / limits.worker_records
-        size = sum([each.in_flight_bytes for each in waiting]) / limits.worker_bytes
-        share = max(records, size) / _RETRY_SHARE
+        limits, share = self._limits, 0.0
+        if ledger.held and self._open_at(ledger.partition.partition) > 1:
+            # The topic that leads is paused; the one that its parts wait for goes on.
+            share = max(ledger.held / limits.partition_records, self._waiting_share())
+        if ledger.partition.topic not in self._retry_topics:
+            records = max(ledger.blocked, round(share * limits.partition_records))
+            return Load(records, ledger.in_flight_bytes, ledger.map_load)
+        share = max(share, self._delayed_share())
         return Load(round(share * limits.partition_records), 0, ledger.map_load)
+
+    def _delayed_share(self) -> float:
+        """Return how much of what may wait until it is due does wait.
+
+        What is not due yet would fill the worker and keep the sources waiting.
+        """
+        limits, retry = self._limits, self._retry_topics
+        delayed = [each for each in self._assignments.owned if each.partition.topic in retry]
+        records = sum([each.in_flight - each.waiting for each in delayed])
+        size = sum([each.in_flight_bytes - each.waiting_bytes for each in delayed])
+        share = max(records / limits.worker_records, size / limits.worker_bytes)
+        return share / _RETRY_SHARE

@@ -3,7 +3,6 @@
 import heapq
 import itertools
 import logging
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +28,9 @@ from headrace.runtime.outputs import Cause, Outputs, reason_for
 
 REPLAY_GRACE_S = 30.0
 """How long a replayed part waits for the parts it belongs to, which come another way."""
+
+REPLAY_PATIENCE_S = 600.0
+"""How long a replay that brings no part waits for one: all of them may have met before it came."""
 
 FIRST_SPILL_S = 1.0
 """Pause before parts that were spilled come back; it doubles every time."""
@@ -72,8 +74,10 @@ class Collector:
         late: Parts that came after their id had ended.
     """
 
-    def __init__(self, step: Step, tools: Tools) -> None:
+    def __init__(self, step: Step, tools: Tools, topics: Sequence[Collection[str]]) -> None:
+        """Wait for the parts of a step; `topics` are those that reach each inlet, in the stage."""
         self.late = 0
+        self._topics = topics
         self._step = step
         self._tools = tools
         gather = step if isinstance(step, GatherStep) else None
@@ -81,7 +85,8 @@ class Collector:
         self._waiting = join if gather is None else gather.waiting
         self._is_gather = gather is not None
         self._kind = b"join" if gather is None else b"gather"
-        self._table: Table[Item] = Table(len(step.inlets), gathers=self._is_gather)
+        self._table: Table[Item] = Table(len(step.inlets))
+        self._anchors: dict[Group[Item], Record] = {}
         self._due: list[tuple[float, int, Group[Item]]] = []
         self._order = itertools.count()
         self._assembly = Assembly(step, tools.decode, tools.encode)
@@ -122,38 +127,78 @@ class Collector:
         try:
             partial = partials.loaded(item, self._step)
         except DecodeError as error:
-            self._give_up(item, error)
+            letter = self._letter(item, item.value or b"", error)
+            self._tools.ended(item.record, 1, [letter])
             return []
-        tools = self._tools
-        group = self._table.open(item.record.partition[1], item.id, tools.now())
-        group.since = min(group.since, tools.now() - (tools.now_ms() - partial.since_ms) / 1e3)
-        group.is_expected = True
-        group.spills = max(group.spills, number(headers.get(wire.ATTEMPT)) - 1)
+        group = self._table.open(item.record.partition[1], item.id, self._tools.now())
         group.others.append(item)
-        _wait(item, 0, 1)
-        for part in partial.parts:
-            if item.is_replay and part.outcome is Outcome.FAILED:
-                continue
-            item.record.pending += 1
-            self._insert(group, part, partial.count)
+        _wait(item, 0, 1, holds=False)
+        spills = number(headers.get(wire.ATTEMPT)) - 1
         if headers.get(wire.OUTCOME) == wire.CLOSED:
-            group.is_closed = True
-            group.since = tools.now() - (tools.now_ms() - partial.since_ms) / 1e3
+            self._remember(group, partial)
+        elif not item.is_replay or spills > 0:
+            group.spills = max(group.spills, spills)
+            self._insert_all(group, partial.parts, partial.count)
+            self._take_over(group, partial)
+        elif partial.is_stray:
+            for part in partial.parts:
+                part.is_replay = True
+            self._insert_all(group, partial.parts, partial.count)
+        else:
+            self._begin_again(group)
+            came = [part for part in partial.parts if part.outcome is not Outcome.FAILED]
+            self._insert_all(group, came, partial.count)
         self._arm(group)
         return self._settle(group) if self._table.is_complete(group) else []
 
+    def _remember(self, group: Group[Item], partial: partials.Partial) -> None:
+        """Let a group be one that ended early: what came of it before the marker is late."""
+        if not group.is_closed:
+            for part in group.parts.values():
+                _hold(part.content, -part.size, -1)
+        self._take_over(group, partial)
+        self._table.remember(group, partial.parts, partial.count)
+        self._anchors.pop(group, None)
+
+    def _begin_again(self, group: Group[Item]) -> None:
+        """Let a group wait anew for what a replay brings, even if it ended early before."""
+        if group.is_marked:
+            self._table.reopen(group)
+            for part in group.parts.values():
+                _hold(part.content, part.size, 1)
+        group.is_expected = True
+        group.since = self._tools.now()
+
+    def _take_over(self, group: Group[Item], partial: partials.Partial) -> None:
+        """Let a group have waited for as long as the parts that come back have."""
+        tools = self._tools
+        group.is_expected = True
+        group.since = min(group.since, tools.now() - (tools.now_ms() - partial.since_ms) / 1e3)
+
+    def _insert_all(
+        self, group: Group[Item], parts: Sequence[Part[Item]], count: int | None
+    ) -> None:
+        """Put parts that came in one record into their group."""
+        for part in parts:
+            part.content.record.pending += 1
+            self._insert(group, part, count)
+
     def _insert(self, group: Group[Item], part: Part[Item], count: int | None) -> bool:
         """Put a part into its group; return whether the group is complete."""
+        was_empty, was_expected, spent = not group.parts, group.is_expected, len(group.spent)
         try:
             self._table.add(group, part, count)
         except StrayPartError as error:
-            if not group.parts and not group.others:
+            if not (group.parts or group.others or group.is_closed):
                 self._table.close(group)
-            part.content.outcome = Outcome.FAILED
-            self._give_up(part.content, error)
+            self._give_up(part, group, count, error)
             return False
-        _wait(part.content, part.size, 1)
-        if len(group.parts) == 1:
+        _wait(part.content, part.size, 1, holds=not group.is_closed)
+        for before in group.spent[spent:]:
+            _hold(before.content, -before.size, -1)
+        if was_empty and not group.is_closed:
+            group.since = self._tools.now()
+        if was_empty or group.is_expected is not was_expected:
             self._arm(group)
         return self._table.is_complete(group)
 
@@ -164,7 +209,9 @@ class Collector:
 
     def _due_at(self, group: Group[Item]) -> float | None:
         if group.is_closed:
-            return group.since + self._waiting.late_after_s
+            return group.since + self._waiting.late_after_s if group.is_marked else None
+        if not group.parts:
+            return group.since + REPLAY_PATIENCE_S
         if not group.is_expected:
             return group.since + REPLAY_GRACE_S
         timeout_s = self._waiting.timeout_s
@@ -185,7 +232,7 @@ class Collector:
                 self._arm(group)
             elif group.is_closed:
                 ready += self._settle(group)
-            elif not group.is_expected:
+            elif not (group.parts and group.is_expected):
                 self._orphan(group)
             else:
                 ready += self._time_out(group)
@@ -193,41 +240,52 @@ class Collector:
 
     def waits_for(self, partitions: Collection[TopicPartition]) -> bool:
         """Whether a group waits for a part that would come through one of the partitions."""
-        inlets = self._step.inlets
         for group in self._table:
-            for number_, inlet in enumerate(inlets):
-                place = TopicPartition(inlet.topic, group.place)
-                if place in partitions and self._table.lacks(group, number_):
+            if group.is_closed:
+                continue
+            for number_, topics in enumerate(self._topics):
+                reached = any(TopicPartition(topic, group.place) in partitions for topic in topics)
+                if reached and self._table.lacks(group, number_):
                     return True
         return False
 
-    def spill(self, share: float) -> int:
-        """Write that share of the groups to the retry topic, the oldest; return how many."""
-        tools, count = self._tools, 0
-        most = math.ceil(share * len(self._table))
-        for group in self._table:
-            if count >= most:
-                break
-            if group.is_closed:
-                continue
-            items = self._leave(group)
-            self._assembly.open(group)
-            delay_s = min(FIRST_SPILL_S * 2.0**group.spills, SLOWEST_SPILL_S)
-            row = tools.outputs.partial(
-                self._base(group),
-                self._dumped(group, documents=True),
-                self._kind,
-                not_before_ms=tools.now_ms() + round(delay_s * 1e3),
-                attempt=group.spills + 2,
-            )
-            count += 1
-            tools.ended(meet([item.record for item in items]), len(items), [row])
-        return count
+    def open_at(self, place: int) -> int:
+        """Return how many ids of a partition number wait here."""
+        return self._table.open_at(place)
+
+    @property
+    def groups(self) -> list[Group[Item]]:
+        """Groups that may be spilled: neither what has ended nor what ends soon by itself."""
+        groups = (group for group in self._table if group.parts and not group.is_closed)
+        return [group for group in groups if group.is_expected]
+
+    def spilled(self, group: Group[Item]) -> Outgoing | None:
+        """Return the record that holds a group until there may be room; None if none can."""
+        tools = self._tools
+        self._assembly.open(group)
+        delay_s = min(FIRST_SPILL_S * 2.0**group.spills, SLOWEST_SPILL_S)
+        row = tools.outputs.partial(
+            self._base(group),
+            self._dumped(group, documents=True),
+            self._kind,
+            not_before_ms=tools.now_ms() + round(delay_s * 1e3),
+            attempt=group.spills + 2,
+        )
+        return row if tools.outputs.fits(row) else None
+
+    def spill(self, group: Group[Item], row: Outgoing) -> None:
+        """Write a group to the retry topic, as the record that `spilled` returned."""
+        items = self._leave(group)
+        self._tools.ended(meet([item.record for item in items]), len(items), [row])
 
     def forget_dropped(self) -> None:
         """Let go of parts whose ledgers were dropped: those they wait for were dropped, too."""
         for group in self._table:
-            if any(item.record.ledger.is_dropped for item in group.contents):
+            records = [item.record for item in group.contents]
+            if group in self._anchors:
+                records.append(self._anchors[group])
+            if any(record.ledger.is_dropped for record in records):
+                self._anchors.pop(group, None)
                 self._table.close(group)
 
     def _settle(self, group: Group[Item]) -> list[Item]:
@@ -243,10 +301,16 @@ class Collector:
     def _time_out(self, group: Group[Item]) -> list[Item]:
         """End a group without the parts that have not come, and remember that it ended."""
         items = self._leave(group)
-        meet([item.record for item in items])
+        leader = meet([item.record for item in items])
         value = self._dumped(group, documents=False)
         closed = self._tools.outputs.closed(self._base(group), value, self._kind)
-        return self._conclude(group, len(items), [closed])
+        made = self._conclude(group, len(items), [closed])
+        # Until the marker is read back, only this remembers that the id has ended.
+        ghost = self._table.open(group.place, group.id, group.since)
+        self._table.end_early(ghost)
+        ghost.count, ghost.told = group.count, set(group.parts)
+        self._anchors[ghost] = leader
+        return made
 
     def _conclude(self, group: Group[Item], ending: int, rows: list[Outgoing]) -> list[Item]:
         """Return the one that goes on in place of all that end."""
@@ -257,27 +321,44 @@ class Collector:
             base.outcome, base.reason = Outcome.FAILED, reason_for(self._step.name, error)
             made = Assembled(base, error)
         if made.error is not None:
-            rows.append(self._letter(group, base, made.error))
+            rows.append(self._letter(base, self._dumped(group, documents=True), made.error))
         self._tools.ended(base.record, ending - 1, rows)
         return [made.item]
 
     def _orphan(self, group: Group[Item]) -> None:
-        """Give up replayed parts whose id nobody waits for any more."""
-        items = self._leave(group)
-        for item in items:
-            text = "its replay found nothing that waits for it: the record went on without it"
-            self._give_up(item, StrayPartError(text))
+        """Give up replayed parts whose id nobody waits for, and replays that bring none."""
+        self._leave(group)
+        for item in (*group.others, *(part.content for part in group.spent)):
+            self._tools.ended(item.record, 1, [])
+        for part in group.parts.values():
+            if part.outcome in (Outcome.DROPPED, Outcome.FAILED):
+                # Nothing of it is lost: why it failed stands in a dead letter already.
+                self._tools.ended(part.content.record, 1, [])
+            else:
+                text = "its replay found nothing that waits for it: the record went on without it"
+                self._give_up(part, group, group.count, StrayPartError(text))
 
-    def _give_up(self, item: Item, error: RecordError) -> None:
+    def _give_up(
+        self, part: Part[Item], group: Group[Item], count: int | None, error: RecordError
+    ) -> None:
+        """Dead-letter a part that has no place in its group, so that it comes back as a part."""
+        item = part.content
+        alone: Group[Item] = Group(group.place, group.id, self._tools.now())
+        alone.count, alone.parts = count, {0: part}
+        self._assembly.open(alone)
+        if item.document is None and item.value is not None:
+            now = self._tools.now_ms()
+            self._tools.counted(error)
+            rows = [self._tools.outputs.dead_letter(item, Cause(error, 0, now, now))]
+        else:
+            value = self._dumped(alone, documents=True, is_stray=True)
+            rows = [self._letter(self._base(alone), value, error)]
+        self._tools.ended(item.record, 1, rows)
+
+    def _letter(self, base: Item, value: bytes, error: Exception) -> Outgoing:
+        """Return the dead letter of parts of a record."""
         now = self._tools.now_ms()
         self._tools.counted(error)
-        letter = self._tools.outputs.dead_letter(item, Cause(error, 0, now, now))
-        self._tools.ended(item.record, 1, [letter])
-
-    def _letter(self, group: Group[Item], base: Item, error: Exception) -> Outgoing:
-        now = self._tools.now_ms()
-        self._tools.counted(error)
-        value = self._dumped(group, documents=True)
         return self._tools.outputs.partial_letter(
             base, value, self._kind, Cause(error, 0, now, now)
         )
@@ -285,16 +366,19 @@ class Collector:
     def _leave(self, group: Group[Item]) -> list[Item]:
         """Forget a group; return everything that ends with it."""
         self._table.close(group)
+        self._anchors.pop(group, None)
         for part in group.parts.values():
-            _wait(part.content, -part.size, -1)
+            _wait(part.content, -part.size, -1, holds=not group.is_closed)
+        for part in group.spent:
+            _wait(part.content, -part.size, -1, holds=False)
         for item in group.others:
-            _wait(item, 0, -1)
+            _wait(item, 0, -1, holds=False)
         return group.contents
 
-    def _dumped(self, group: Group[Item], *, documents: bool) -> bytes:
+    def _dumped(self, group: Group[Item], *, documents: bool, is_stray: bool = False) -> bytes:
         age_ms = round((self._tools.now() - group.since) * 1e3)
         since_ms = self._tools.now_ms() - age_ms
-        return partials.dumped(group, self._step, since_ms, documents=documents)
+        return partials.dumped(group, self._step, since_ms, documents=documents, is_stray=is_stray)
 
     def _base(self, group: Group[Item]) -> Item:
         """Return an item of the group's own id: of the carrier where that has come."""
@@ -303,10 +387,7 @@ class Collector:
         first = min(
             parts,
             key=lambda each: (each.index or 0, each.inlet != carrier, each.inlet),
-            default=None,
         )
-        if first is None:
-            return group.others[0]
         base = first.content.copy()
         base.is_replay = any(part.content.is_replay for part in parts)
         base.trail = trail_of([part.content.trail for part in parts])
@@ -339,7 +420,7 @@ class Assembly:
             self._on_missing = step.join.waiting.on_missing
         self._overlays = [overlay(inlet.fields or ()) for inlet in step.inlets]
         if self._gather is not None:
-            self._child = projection(self._gather.fields)
+            self._fields = projection(self._gather.fields)
             self._kept = projection(self._gather.keep)
             self._put = setter(self._gather.into)
 
@@ -365,7 +446,7 @@ class Assembly:
             parts: list[Part[Item] | None] = [None] * len(self._step.inlets)
             for part in group.parts.values():
                 parts[part.inlet] = part
-            made = self._joined(parts, base)
+            made = self._joined(parts, base, self._on_missing)
             if self._gather is not None and base.outcome is Outcome.EMPTY:
                 self._make_empty(base, self._gather)
             return made
@@ -378,9 +459,24 @@ class Assembly:
             base.document = copied(base.document or {})
             self._put(base.document, [])
 
-    def _joined(self, parts: Sequence[Part[Item] | None], base: Item) -> Assembled:
+    def _child(self, parts: Sequence[Part[Item] | None]) -> Assembled:
+        """Return what comes of a child; one of which a needed part did not come did not come."""
         outcomes = [Outcome.MISSING if part is None else part.outcome for part in parts]
-        verdict = combine(self._step, outcomes, self._on_missing)
+        is_late = Outcome.MISSING in outcomes and Outcome.FAILED not in outcomes
+        first = next(part for part in parts if part is not None).content
+        on_missing = self._on_missing
+        if is_late and on_missing is OnMissing.DROP:
+            on_missing = OnMissing.DEAD_LETTER  # it is the parent that is dropped
+        made = self._joined(parts, first.copy(), on_missing)
+        if is_late and made.item.outcome is Outcome.FAILED:
+            made.item.outcome = Outcome.MISSING
+        return made
+
+    def _joined(
+        self, parts: Sequence[Part[Item] | None], base: Item, on_missing: OnMissing
+    ) -> Assembled:
+        outcomes = [Outcome.MISSING if part is None else part.outcome for part in parts]
+        verdict = combine(self._step, outcomes, on_missing)
         base.outcome = verdict.outcome
         error = MissingPartError(verdict.why) if verdict.is_partial else None
         if verdict.outcome is Outcome.RESULT:
@@ -416,8 +512,7 @@ class Assembly:
         children: dict[int, Item] = {}
         why: list[str] = []
         for index in sorted(rows):
-            first = next(part for part in rows[index] if part is not None).content
-            made = self._joined(rows[index], first.copy())
+            made = self._child(rows[index])
             children[index] = made.item
             if made.error is not None and made.item.outcome is Outcome.RESULT:
                 why.append(f"child {index}: {made.error}")
@@ -451,7 +546,7 @@ class Assembly:
 
     def _entry(self, child: Item | None) -> Any:
         if child is not None and child.outcome is Outcome.RESULT:
-            return self._child(child.document)
+            return self._fields(child.document)
         if child is not None and child.outcome is Outcome.TOMBSTONE:
             return None
         reason = child.reason if child is not None else None
@@ -468,7 +563,16 @@ def trail_of(trails: Sequence[bytes]) -> bytes:
     return b", ".join(dict.fromkeys(m for trail in distinct for m in trail.split(b", ")))
 
 
-def _wait(item: Item, size: int, count: int) -> None:
+def _wait(item: Item, size: int, count: int, *, holds: bool) -> None:
+    """Count a document that begins or ends to wait; late parts and marks hold nothing."""
     ledger: Ledger = item.record.ledger
     ledger.waiting += count
     ledger.waiting_bytes += size
+    if holds:
+        _hold(item, size, count)
+
+
+def _hold(item: Item, size: int, count: int) -> None:
+    ledger: Ledger = item.record.ledger
+    ledger.held += count
+    ledger.held_bytes += size

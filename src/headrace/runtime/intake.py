@@ -9,7 +9,8 @@ from headrace.core.records import Record
 from headrace.core.topology import Source, Stage
 from headrace.runtime.executor import Work
 from headrace.runtime.items import Item, from_derived, from_source, number
-from headrace.runtime.stage import Place, StageRun
+from headrace.runtime.places import Place
+from headrace.runtime.stage import StageRun
 from headrace.runtime.stats import StageStats
 
 

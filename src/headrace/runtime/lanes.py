@@ -1,7 +1,8 @@
 """Which of the records that a stage reads keep their order, and so lead those that they meet."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from headrace.core import wire
 from headrace.core.records import Record
@@ -38,24 +39,50 @@ def lanes_of(stage: Stage) -> Mapping[str, Lanes]:
         if topic in others or topic not in carriers:
             lanes[topic] = UNORDERED
         elif topic in gathering:
-            lanes[topic] = Lanes(stage.ordering, is_first_child)
+            lanes[topic] = Lanes(stage.ordering, partial(is_first_of_its_kin, gathering[topic]))
         else:
             lanes[topic] = Lanes(stage.ordering)
     return lanes
 
 
-def is_first_child(record: Record) -> bool:
-    """Whether a record is the first child of its parent, or no child."""
-    id_ = next((content for name, content in record.headers or () if name == wire.ID), None)
-    return id_ is None or b"/" not in id_ or id_.endswith(b"/0")
+def reaching(stage: Stage) -> Mapping[str, Sequence[frozenset[str]]]:
+    """Return per step, and per inlet of it, the topics through which its parts may come.
+
+    Retry topics count: what was spilled, delayed or replayed comes through them.
+    """
+    retries = stage.retry_topics
+    behind: dict[str, frozenset[str]] = {}
+    found: dict[str, list[frozenset[str]]] = {}
+    for step in stage.steps:
+        own = retries[step.name]
+        inlets = [
+            frozenset({inlet.topic, own}) if inlet.topic else behind[inlet.step] | {own}
+            for inlet in step.inlets
+        ]
+        found[step.name] = inlets
+        behind[step.name] = frozenset().union(*inlets)
+    return found
 
 
-def _roles(stage: Stage) -> tuple[set[str], set[str], set[str]]:
-    """Return the topics that drive a step, those that meet one that drives, those gathered."""
+def is_first_of_its_kin(level: int, record: Record) -> bool:
+    """Whether a record is the first, at every split inside of `level` splits, or at none.
+
+    Of all the children and grandchildren that are gathered to one record just one is.
+    """
+    id_ = next((content for name, content in record.headers or () if name == wire.ID), None) or b""
+    return all(index == b"0" for index in id_.split(b"/")[1 + level :])
+
+
+def _roles(stage: Stage) -> tuple[set[str], set[str], dict[str, int]]:
+    """Return the topics that drive a step, those that meet one that drives, those gathered.
+
+    Of the last also inside how many splits the record is that their children are gathered to.
+    """
     drivers: dict[str, str] = {}
     carriers: set[str] = set()
     others: set[str] = set()
-    gathering: set[str] = set()
+    gathering: dict[str, int] = {}
+    splits = {step.name for step in stage.steps}
     behind: dict[str, set[str]] = {}
     for step in stage.steps:
         reaching = [_reaching(inlet.topic, inlet.step, behind) for inlet in step.inlets]
@@ -66,8 +93,9 @@ def _roles(stage: Stage) -> tuple[set[str], set[str], set[str]]:
         everything = set().union(*reaching)
         if step.join is not None:
             others |= everything - {driver}
-        if isinstance(step, GatherStep):
-            gathering |= everything
+        if isinstance(step, GatherStep) and step.split not in splits:
+            for topic in everything:
+                gathering[topic] = min(step.level, gathering.get(topic, step.level))
         behind[step.name] = everything
     return carriers, others, gathering
 

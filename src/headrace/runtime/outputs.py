@@ -180,6 +180,10 @@ class Outputs:
         ]
         return _copy_of(item, self._retry_topic, value, headers)
 
+    def fits(self, row: Outgoing) -> bool:
+        """Whether a record is small enough for its topic."""
+        return _size(row[1], row[2], row[5] or ()) <= self._facts.limit(row[0])
+
     def as_read(self, item: Item) -> bytes | None:
         """Return the bytes that a document was, or in memory would have been, read as."""
         if item.document is None or item.value is not None:

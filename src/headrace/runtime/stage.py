@@ -3,55 +3,27 @@
 import asyncio
 import heapq
 import itertools
-import logging
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
 
-from headrace.core.batching import Batcher
-from headrace.core.concurrency import AdaptiveLimit
-from headrace.core.documents import copied
-from headrace.core.fields import Projection, projection
-from headrace.core.joining import Outcome
-from headrace.core.ledger import finish, leader_of
-from headrace.core.paths import getter, setter
-from headrace.core.records import Outgoing, Output, Record
+from headrace.core.records import Outgoing, TopicPartition
 from headrace.core.topology import (
-    ELSE,
     FunctionStep,
-    GatherStep,
-    Link,
     ModelStep,
+    Ordering,
     SplitStep,
     Stage,
     Step,
-    Tombstones,
 )
-from headrace.errors import (
-    ConfigError,
-    DecodeError,
-    DocumentError,
-    RecordError,
-)
-from headrace.ports import Condition, FunctionCaller, InferenceClient
-from headrace.runtime.collecting import Collector, Tools
+from headrace.ports import FunctionCaller, InferenceClient
+from headrace.runtime.clusters import Waiting, clusters, is_whole, source_offset
 from headrace.runtime.dispatcher import Dispatcher
-from headrace.runtime.executor import Desk, FunctionExecutor, ModelExecutor, Surroundings, Work
-from headrace.runtime.items import Item, Level
-from headrace.runtime.outputs import Cause, Outputs, Rows, TopicFacts, reason_for
-from headrace.runtime.stats import StepStats
-
-log = logging.getLogger("headrace.stage")
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """How a value becomes a document and back, and how a condition becomes a function."""
-
-    decode: Callable[[bytes], Any]
-    encode: Callable[[Any], bytes]
-    condition: Callable[[str], Condition] = lambda _: _no_conditions()
+from headrace.runtime.ends import Ends
+from headrace.runtime.executor import Surroundings
+from headrace.runtime.lanes import reaching
+from headrace.runtime.outputs import Outputs, TopicFacts
+from headrace.runtime.places import Format, FunctionPlace, ModelPlace, Place, SplitPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +63,16 @@ class StageRun:
         self.dispatchers: list[Dispatcher] = []
         self._stage = stage
         self._around = around
+        self._reaching = reaching(stage)
         self._actions = actions
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._is_stopped = False
+        splits = any(isinstance(step, SplitStep) for step in stage.steps)
+        self._ends = Ends(keeps_order=splits and stage.ordering is not Ordering.NONE)
+        self.failure: asyncio.Future[None] = self._loop.create_future()
         self._on_progress: Callable[[], None] = lambda: None
         self.steps = {step.name: self._made(step, facts, fmt) for step in stage.steps}
         for place in self.steps.values():
@@ -146,6 +122,47 @@ class StageRun:
         for dispatcher in self.dispatchers:
             dispatcher.forget_dropped()
 
+    def spill(self, share: float) -> int:
+        """Write a share of the incomplete groups to the retry topics; return how many.
+
+        The lowest record of every partition number always stays, so that it once finds all of its
+        parts. Groups that hold documents of one record go together, and only where nothing else of
+        it is on its way: what they leave behind is written when the record is finished.
+        """
+        spilled = 0
+        for place in {group.place for each in self.collectors for group in each.groups}:
+            waiting = [
+                (each, group)
+                for each in self.collectors
+                for group in each.groups
+                if group.place == place
+            ]
+            waiting.sort(key=lambda pair: source_offset(pair[1].id))
+            together = clusters(waiting)
+            for cluster in reversed(together[math.ceil((1.0 - share) * len(together)) :]):
+                spilled += self._spill(cluster) if is_whole(cluster) else 0
+        return spilled
+
+    def _spill(self, cluster: Sequence[Waiting]) -> int:
+        """Write groups that go together; return how many, none where no record can hold one."""
+        rows: list[Outgoing] = []
+        for collector, group in cluster:
+            row = collector.spilled(group)
+            if row is None:
+                return 0
+            rows.append(row)
+        for (collector, group), row in zip(cluster, rows, strict=True):
+            collector.spill(group, row)
+        return len(rows)
+
+    def open_at(self, place: int) -> int:
+        """Return how many ids of a partition number wait for parts."""
+        return max([each.open_at(place) for each in self.collectors], default=0)
+
+    def waits_for(self, partitions: Collection[TopicPartition]) -> bool:
+        """Whether a part that something waits for could come through one of the partitions."""
+        return any(each.waits_for(partitions) for each in self.collectors)
+
     def watch_time(self) -> None:
         """Call `expire` when the next group of parts has waited long enough."""
         dues = [due for each in self.collectors if (due := each.due_at()) is not None]
@@ -155,7 +172,7 @@ class StageRun:
             self._timer.cancel()
             self._timer = None
         if dues and not self._is_stopped:
-            self._timer = self._loop.call_at(min(dues), self._expire)
+            self._timer = self._loop.call_at(min(dues), self._on_time)
 
     def later(self, delay_s: float, act: Callable[[], None]) -> None:
         """Do something after a delay, unless the stage has stopped by then."""
@@ -166,6 +183,14 @@ class StageRun:
         heapq.heappush(self._later, (due, next(self._order), act))
         self.watch_time()
 
+    def _on_time(self) -> None:
+        """Do what is due; a timer that fails would otherwise fail in silence."""
+        try:
+            self._expire()
+        except Exception as error:  # noqa: BLE001  (it ends the worker, whatever it is)
+            if not self.failure.done():
+                self.failure.set_exception(error)
+
     def _expire(self) -> None:
         now = self._loop.time()
         while self._later and self._later[0][0] <= now:
@@ -175,477 +200,15 @@ class StageRun:
         self.watch_time()
         self._on_progress()
 
-    def _made(self, step: Step, facts: TopicFacts, fmt: Format) -> "Place":
+    def _made(self, step: Step, facts: TopicFacts, fmt: Format) -> Place:
         outputs = Outputs(self._stage, step, facts, fmt.encode, self._around.now_ms)
-        counts = StepStats()
+        around, ends, topics = self._around, self._ends, self._reaching[step.name]
         if isinstance(step, ModelStep):
             models = self._actions.models[step.name]
-            return ModelPlace(step, outputs, fmt, self._around, counts, models)
+            return ModelPlace(step, outputs, fmt, around, ends, topics, models)
         if isinstance(step, FunctionStep):
             function = self._actions.functions[step.name]
-            return FunctionPlace(step, outputs, fmt, self._around, counts, function)
+            return FunctionPlace(step, outputs, fmt, around, ends, topics, function)
         if isinstance(step, SplitStep):
-            return SplitPlace(step, outputs, fmt, self._around, counts)
-        return Place(step, outputs, fmt, self._around, counts)
-
-
-class Place:
-    """One step at work: what comes is collected, gated, handed to its action, and sent on.
-
-    By itself it is the place of a gather, which only collects.
-    """
-
-    def __init__(
-        self, step: Step, outputs: Outputs, fmt: Format, around: Surroundings, counts: StepStats
-    ) -> None:
-        self.step = step
-        self.counts = counts
-        self.collector: Collector | None = None
-        self.dispatchers: list[Dispatcher] = []
-        self.may_refuse = True
-        self._outputs = outputs
-        self._stats = around.stats
-        self._desk = Desk(self, around)
-        self._gate = fmt.condition(step.when) if step.when else None
-        self._routes = [
-            (label, None if text == ELSE else fmt.condition(text)) for label, text in step.routes
-        ]
-        self._links: list[tuple[Link, Place, Projection]] = []
-        if step.join is not None or isinstance(step, GatherStep):
-            loop = asyncio.get_running_loop()
-            tools = Tools(
-                outputs, fmt.decode, fmt.encode, loop.time, around.now_ms, ended, self._count_letter
-            )
-            self.collector = Collector(step, tools)
-
-    def connect(self, places: "Mapping[str, Place]") -> None:
-        """Find the steps that its links lead to."""
-        self._links = [
-            (link, places[link.step], projection(link.fields)) for link in self.step.links
-        ]
-        only_goes_on = len(self._links) == 1 and not (self._outputs.writes or self._routes)
-        self.may_refuse = not only_goes_on
-
-    def start(
-        self, tasks: asyncio.TaskGroup, around: Surroundings, on_progress: Callable[[], None]
-    ) -> list[Dispatcher]:
-        """Begin to call what the step calls; return what dispatches the calls."""
-        del tasks, around, on_progress
-        return []
-
-    # What comes
-
-    def offer(self, items: Sequence[Item], inlet: int = 0) -> None:
-        """Take documents and outcomes that come through an inlet."""
-        if self.collector is not None:
-            items = self.collector.add(items, inlet)
-        self.enter(items)
-
-    def restore(self, item: Item, headers: Mapping[str, bytes | None]) -> None:
-        """Take parts that come back from the retry topic."""
-        if self.collector is None:
-            text = f"step {self.step.name!r} joins and gathers nothing; these are parts of a record"
-            self._desk.give_up(item, DecodeError(text))
-            return
-        self.enter(self.collector.restore(item, headers))
-
-    def again(self, work: Work, delay_s: float) -> None:
-        """Take a whole document that comes back from the retry topic, after a delay."""
-        del delay_s
-        self.enter(work.items)
-
-    def expire(self) -> None:
-        """End groups of parts that have waited long enough."""
-        if self.collector is not None:
-            self.enter(self.collector.expire())
-
-    def enter(self, items: Sequence[Item]) -> None:
-        """Take whole documents and outcomes of its own: nothing of them is waited for."""
-        result = Outcome.RESULT
-        others = [item for item in items if item.outcome is not result]
-        if others:
-            items = [item for item in items if item.outcome is result]
-            self._pass_outcomes(others)
-        if items and self._gate is not None:
-            items = self._gated(items, self._gate)
-        if items:
-            self._act(items)
-
-    def _act(self, items: Sequence[Item]) -> None:
-        self.passed(items)
-
-    def _gated(self, items: Sequence[Item], gate: Condition) -> Sequence[Item]:
-        open_: list[Item] = []
-        shut: list[Item] = []
-        for item in self._desk.open(items):
-            try:
-                (open_ if gate(item.document) else shut).append(item)
-            except DocumentError as error:
-                self._desk.give_up(item, error)
-        if shut:
-            self.dropped(shut)
-        return open_
-
-    def _pass_outcomes(self, items: Sequence[Item]) -> None:
-        for item in items:
-            if item.outcome is Outcome.TOMBSTONE:
-                match self.step.tombstones:
-                    case Tombstones.DROP:
-                        item.outcome = Outcome.DROPPED
-                        self._count_dropped(1)
-                    case Tombstones.DEAD_LETTER:
-                        text = "the record has no value (a tombstone)"
-                        self._desk.give_up(item, DecodeError(text))
-                        continue
-                    case Tombstones.FORWARD:
-                        self._stats.written += 1
-            self._send_outcome(item)
-
-    # What goes (see `Fates`)
-
-    def passed(self, items: Sequence[Item], version: str = "") -> None:
-        """Send documents on."""
-        if isinstance(self.step, ModelStep):
-            self._sign(items, version)
-        if not self.may_refuse:
-            self._hand_over(items)
-            return
-        labels: list[str] | None = None
-        if self._routes:
-            routed = list(zip(items, self._labels(items), strict=True))
-            items = [item for item, label in routed if label is not None]
-            labels = [label for _, label in routed if label is not None]
-        rows = self._outputs.results(items, labels)
-        failed = [at for at, row in enumerate(rows) if isinstance(row, RecordError)]
-        if failed:
-            for at in failed:
-                self._desk.give_up(items[at], rows[at], Work([items[at]]), version)  # type: ignore[arg-type]
-            good = [at for at in range(len(items)) if not isinstance(rows[at], RecordError)]
-            items = [items[at] for at in good]
-            rows = [rows[at] for at in good]
-            labels = None if labels is None else [labels[at] for at in good]
-        self._send(items, rows, labels)
-
-    def _hand_over(self, items: Sequence[Item]) -> None:
-        """Let the next step have the documents themselves: nothing of them is left behind here."""
-        [(link, place, project)] = self._links
-        self.counts.results += len(items)
-        for item in items:
-            item.document = project(item.document)
-            item.value = item.read = None
-        place.offer(items, link.inlet)
-
-    def _send(
-        self, items: Sequence[Item], rows: Sequence[Rows], labels: Sequence[str] | None
-    ) -> None:
-        if self._outputs.writes:
-            self._stats.written += len(items)
-        self.counts.results += len(items)
-        if self._links:
-            self._send_along(items, labels)
-        settle(items, rows)
-
-    def dropped(self, items: Sequence[Item]) -> None:
-        """End documents without a result; whoever waits for them is told."""
-        self._count_dropped(len(items))
-        for item in items:
-            item.outcome = Outcome.DROPPED
-            self._send_outcome(item)
-
-    def gave_up(self, item: Item, cause: Cause) -> None:
-        """Dead-letter a document, or halt its lane where the step is strict."""
-        if self.step.strict:
-            self.counts.halted += 1
-            log.error(
-                "%r failed and its lane stops (strict): %s",
-                item.record,
-                cause.error,
-                extra={"event": "lane_halted", "error": type(cause.error).__name__},
-            )
-            return
-        self._stats.dead_lettered += 1
-        self.counts.failed += 1
-        if isinstance(cause.error, RecordError):
-            self._stats.count_error(cause.error)
-        leave(item.record, self._outputs.dead_letter(item, cause))
-        item.outcome = Outcome.FAILED
-        item.reason = reason_for(self.step.name, cause.error)
-        self._send_outcome(item)
-
-    def sent_round(self, item: Item, cause: Cause, not_before_ms: int) -> None:
-        """Send a document through the retry topic."""
-        settle([item], [[self._outputs.retry(item, cause, not_before_ms)]])
-
-    def _send_outcome(self, item: Item) -> None:
-        rows = self._outputs.outcome(item)
-        for link, place, _ in self._links:
-            if link.tells or item.outcome is Outcome.TOMBSTONE:
-                leader_of(item.record).pending += 1
-                place.offer([item.copy(item.document)], link.inlet)
-        settle([item], [rows])
-
-    def _send_along(self, items: Sequence[Item], labels: Sequence[str] | None) -> None:
-        """Hand documents to the steps of the same stage, each its own copy."""
-        is_only = len(self._links) == 1
-        for link, place, project in self._links:
-            taken: list[Item] = []
-            for at, item in enumerate(items):
-                is_taken = labels is None or not link.label or labels[at] == link.label
-                if not (is_taken or link.tells):
-                    continue
-                document = project(item.document)
-                copy = item.copy(document if is_only else copied(document))
-                if not is_taken:
-                    copy.outcome = Outcome.DROPPED
-                leader_of(item.record).pending += 1
-                taken.append(copy)
-            if taken:
-                place.offer(taken, link.inlet)
-
-    def _labels(self, items: Sequence[Item]) -> list[str | None]:
-        """Return the route of each; None for one that has none, and has ended."""
-        labels: list[str | None] = []
-        for item in items:
-            label: str | None = ""
-            try:
-                for name, condition in self._routes:
-                    if condition is None or condition(item.document):
-                        label = name
-                        break
-            except DocumentError as error:
-                self._desk.give_up(item, error)
-                label = None
-            if label == "":
-                self.counts.unmatched += 1
-                self.dropped([item])
-                label = None
-            labels.append(label)
-        return labels
-
-    def _sign(self, items: Sequence[Item], version: str) -> None:
-        """Say in every document's trail which model made it."""
-        step = self.step
-        assert isinstance(step, ModelStep)  # noqa: S101
-        mark = f"{step.name}={step.model.remote_name}@{version}".encode()
-        for item in items:
-            item.trail = b"%b, %b" % (item.trail, mark) if item.trail else mark
-
-    def _count_dropped(self, count: int) -> None:
-        self._stats.dropped += count
-        self.counts.dropped += count
-
-    def _count_letter(self, error: Exception) -> None:
-        self._stats.dead_lettered += 1
-        self.counts.failed += 1
-        self._stats.count_error(error)
-
-
-class ModelPlace(Place):
-    """The place of a step that calls a model."""
-
-    def __init__(
-        self,
-        step: ModelStep,
-        outputs: Outputs,
-        fmt: Format,
-        around: Surroundings,
-        counts: StepStats,
-        models: Sequence[InferenceClient],
-    ) -> None:
-        super().__init__(step, outputs, fmt, around, counts)
-        self._model_step = step
-        self.executors = [ModelExecutor(step, model, self, around) for model in models]
-
-    def start(
-        self, tasks: asyncio.TaskGroup, around: Surroundings, on_progress: Callable[[], None]
-    ) -> list[Dispatcher]:
-        """Begin to call the model; a dispatcher for each version of it."""
-        step = self._model_step
-        self.dispatchers = [
-            Dispatcher(
-                executor,
-                Batcher(step.batch.max_size, step.batch.max_wait_s),
-                AdaptiveLimit(step.model.min_in_flight, step.model.max_in_flight),
-                tasks,
-                around.stats,
-                on_progress,
-            )
-            for executor in self.executors
-        ]
-        return self.dispatchers
-
-    def again(self, work: Work, delay_s: float) -> None:
-        """Call the model again for a document, after a delay."""
-        [item] = work.items
-        self.dispatchers[self._version_of(item.id)].delay(work, delay_s)
-
-    def _act(self, items: Sequence[Item]) -> None:
-        if len(self.dispatchers) == 1:
-            self.dispatchers[0].offer(items)
-            return
-        shares: dict[int, list[Item]] = {}
-        for item in items:
-            shares.setdefault(self._version_of(item.id), []).append(item)
-        for version, share in shares.items():
-            self.dispatchers[version].offer(share)
-
-    def _version_of(self, id_: bytes) -> int:
-        """Return which version takes a record: always the same, by a hash of its id."""
-        point = zlib.crc32(id_) % 100
-        for number, (_, share) in enumerate(self._model_step.model.versions):
-            point -= share
-            if point < 0:
-                return number
-        return 0
-
-
-class FunctionPlace(Place):
-    """The place of a step that calls a function."""
-
-    def __init__(
-        self,
-        step: FunctionStep,
-        outputs: Outputs,
-        fmt: Format,
-        around: Surroundings,
-        counts: StepStats,
-        function: FunctionCaller,
-    ) -> None:
-        super().__init__(step, outputs, fmt, around, counts)
-        self._function_step = step
-        self._executor = FunctionExecutor(step, function, self, around)
-
-    def start(
-        self, tasks: asyncio.TaskGroup, around: Surroundings, on_progress: Callable[[], None]
-    ) -> list[Dispatcher]:
-        """Begin to call the function."""
-        step = self._function_step
-        dispatcher = Dispatcher(
-            self._executor,
-            Batcher(step.batch.max_size, step.batch.max_wait_s),
-            AdaptiveLimit(step.workers, step.workers),
-            tasks,
-            around.stats,
-            on_progress,
-        )
-        self.dispatchers = [dispatcher]
-        return self.dispatchers
-
-    def again(self, work: Work, delay_s: float) -> None:
-        """Call the function again for a document, after a delay."""
-        self.dispatchers[0].delay(work, delay_s)
-
-    def _act(self, items: Sequence[Item]) -> None:
-        self.dispatchers[0].offer(items)
-
-
-class SplitPlace(Place):
-    """The place of a step that makes a record of every element of a list."""
-
-    def __init__(
-        self,
-        step: SplitStep,
-        outputs: Outputs,
-        fmt: Format,
-        around: Surroundings,
-        counts: StepStats,
-    ) -> None:
-        super().__init__(step, outputs, fmt, around, counts)
-        self._split_step = step
-        self._elements = getter(step.each)
-        self._keep = projection(step.keep)
-        self._put = setter(step.as_)
-
-    def _act(self, items: Sequence[Item]) -> None:
-        for item in self._desk.open(items):
-            try:
-                self._split(item)
-            except RecordError as error:
-                self._desk.give_up(item, error)
-
-    def _split(self, item: Item) -> None:
-        step = self._split_step
-        elements = self._elements(item.document)
-        if not isinstance(elements, list):
-            kind = type(elements).__name__
-            raise DocumentError(
-                f"field {step.each!r} is to be split and must be a list, not {kind}"
-            )
-        count = len(elements)
-        if count > step.max_children:
-            raise DocumentError(
-                f"field {step.each!r} has {count:,} elements; the step splits"
-                f" {step.max_children:,} (max_children)"
-            )
-        kept = self._keep(item.document)
-        if not count:
-            item.document = kept
-            item.outcome = Outcome.EMPTY
-            self._send_outcome(item)
-            return
-        scope = (*item.scope, Level(item.place, count))
-        children = []
-        for index, element in enumerate(elements):
-            child = item.copy(copied(kept))
-            child.id = b"%b/%d" % (item.id, index)
-            child.scope = scope
-            self._put(child.document, element)
-            children.append(child)
-        rows = self._outputs.results(children)
-        for row in rows:
-            if isinstance(row, RecordError):
-                raise row
-        leader_of(item.record).pending += count
-        self._send(children, rows, None)
-        settle([item], [[]])
-
-
-def ended(record: Record, count: int, rows: Sequence[Outgoing]) -> None:
-    """So many documents of a record ended, and left something behind."""
-    leader = leader_of(record)
-    if rows:
-        leader.outputs = [*(leader.outputs or ()), *rows]
-    leader.pending -= count
-    if not leader.pending:
-        finish([leader], [leader.outputs or ()])
-
-
-def leave(record: Record, row: Outgoing) -> None:
-    """Leave a record behind for a document that has not ended yet."""
-    leader = leader_of(record)
-    if leader.outputs is None:
-        leader.outputs = [row]
-    else:
-        leader.outputs.append(row)
-
-
-def settle(items: Sequence[Item], rows: Sequence[Rows]) -> None:
-    """End documents with what they leave behind; finish records of which nothing is left."""
-    records = [item.record for item in items]
-    if all([r.pending == 1 and r.leader is None and r.outputs is None for r in records]):  # noqa: C419
-        finish(records, rows)  # type: ignore[arg-type]
-        return
-    records = []
-    outputs: list[Output] = []
-    for item, left in zip(items, rows, strict=True):
-        record = item.record
-        while record.leader is not None:
-            record = record.leader
-        if left:
-            if record.outputs is None:
-                record.outputs = left  # type: ignore[assignment]
-            else:
-                record.outputs += left  # type: ignore[arg-type]
-        record.pending -= 1
-        if not record.pending:
-            records.append(record)
-            outputs.append(record.outputs or _NOTHING)
-    if records:
-        finish(records, outputs)
-
-
-_NOTHING: Final[Output] = ()
-
-
-def _no_conditions() -> Condition:
-    raise ConfigError("this worker was made without conditions")
+            return SplitPlace(step, outputs, fmt, around, ends, topics)
+        return Place(step, outputs, fmt, around, ends, topics)

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from headrace.core.topology import ModelStep, Stage
 from headrace.ports import PartitionStatus, StageStatus, StepStatus
 from headrace.runtime.assignments import Assignments
-from headrace.runtime.stage import Place
+from headrace.runtime.places import Place
 from headrace.runtime.stats import LATENCY_BOUNDS_S, Histogram, StageStats
 
 COUNTERS = tuple(

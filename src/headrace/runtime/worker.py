@@ -27,7 +27,8 @@ from headrace.runtime.executor import Surroundings
 from headrace.runtime.intake import Intake
 from headrace.runtime.lanes import lanes_of
 from headrace.runtime.outputs import TopicFacts
-from headrace.runtime.stage import Actions, Format, StageRun
+from headrace.runtime.places import Format
+from headrace.runtime.stage import Actions, StageRun
 from headrace.runtime.stats import StageStats
 from headrace.runtime.status import snapshot
 
@@ -105,14 +106,18 @@ class Worker:
             pinned=[each.topic for each in stage.sources if each.start != "earliest"],
             together=stage.topics if stage.collects else (),
         )
-        self.back_pressure = BackPressure(
-            ports.source, self.assignments, settings.limits, stage.retry_topics.values()
-        )
         self._ports = ports
         self._settings = settings
         self._drain = asyncio.Event()
         around = Surroundings(fmt.decode, settings.now_ms, settings.rng, self.stats)
         self.steps = StageRun(stage, ports.actions, facts, fmt, around)
+        self.back_pressure = BackPressure(
+            ports.source,
+            self.assignments,
+            settings.limits,
+            stage.retry_topics.values(),
+            self.steps.open_at,
+        )
         self._intake = Intake(stage, self.steps, settings.now_ms, self.stats)
         self._committer = Committer(
             ports.sink,
@@ -201,7 +206,13 @@ class Worker:
             self._committer.wake()
             self.back_pressure.relieve()
 
-        self.steps.start(tasks, self._committer.wake)
+        def progressed() -> None:
+            self._committer.wake()
+            if self.stage.collects:
+                # What waits for its parts makes room without being committed.
+                self.back_pressure.relieve()
+
+        self.steps.start(tasks, progressed)
         self.assignments.bind(self._ports.source, tasks, self._committer.barrier, reassigned)
 
     async def _finish(self) -> None:
@@ -222,20 +233,26 @@ class Worker:
         """Make room where a partition is paused that parts which hold the memory wait for."""
         while True:
             await asyncio.sleep(SPILL_EVERY_S)
+            # What was spilled, or ended without a commit, made room as well.
+            self.back_pressure.relieve()
             paused = self.back_pressure.paused
-            for collector in self.steps.collectors:
-                if paused and collector.waits_for(paused):
-                    spilled = collector.spill(SPILL_SHARE)
-                    self.stats.spilled += spilled
-                    log.info(
-                        "memory is full: %d incomplete records wait in the retry topic",
-                        spilled,
-                        extra={"event": "spilled", "stage": self.stage.name},
-                    )
-                    self._committer.wake()
+            if paused and self.steps.waits_for(paused):
+                spilled = self.steps.spill(SPILL_SHARE)
+                self.stats.spilled += spilled
+                log.info(
+                    "memory is full: %d incomplete records wait in the retry topic",
+                    spilled,
+                    extra={"event": "spilled", "stage": self.stage.name},
+                )
+                self._committer.wake()
 
     async def _watch(self) -> None:
-        await self.assignments.failure
+        await asyncio.wait(
+            (self.assignments.failure, self.steps.failure), return_when=asyncio.FIRST_COMPLETED
+        )
+        for failure in (self.assignments.failure, self.steps.failure):
+            if failure.done():
+                failure.result()
 
     # Taking records
 

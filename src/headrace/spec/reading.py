@@ -79,8 +79,9 @@ def _read_before(step: Step) -> Iterator[tuple[Path, str]]:
         case SplitStep():
             yield (*path, "split", "each"), step.each
             yield from (((*path, "split", "keep"), field) for field in step.keep)
-        case GatherStep():
-            yield from (((*path, "gather", "fields"), field) for field in step.fields or ())
+        case _:
+            fields = step.fields if isinstance(step, GatherStep) else ()
+            yield from (((*path, "gather", "fields"), field) for field in fields or ())
 
 
 def _read_after(step: Step) -> Iterator[tuple[Path, str]]:

@@ -10,7 +10,7 @@ from headrace.core.effects import written_by
 from headrace.core.fields import common, covers
 from headrace.core.lineage import Lineage, upstream_first
 from headrace.core.liveness import Flow, analyse
-from headrace.core.parting import Parting
+from headrace.core.parting import partings
 from headrace.core.topology import FunctionStep, GatherStep, JoinMode, SplitStep, Step
 from headrace.spec.lint import Path, Report, has_errors
 from headrace.spec.models import PipelineSpec
@@ -163,10 +163,10 @@ def _check_stage_rings(lineage: Lineage, stages: Mapping[str, str], report: Repo
 
 def _check_clashes(lineage: Lineage, report: Report) -> None:
     """Report branches of a join that write one field, and an open one that may be absent."""
-    for step in lineage.steps:
+    for parting in partings(lineage).values():
+        step = parting.step
         if step.join is None or step.join.mode is JoinMode.FIRST:
             continue
-        parting = Parting(step, lineage)
         for clash in parting.clashes():
             names = [step.inlets[at].parent for at in (clash.first, clash.second)]
             what = f"write '{clash.path}'" if clash.path else "may write anything"
@@ -175,11 +175,11 @@ def _check_clashes(lineage: Lineage, report: Report) -> None:
             if not clash.path:
                 hint = "let the functions on the way say what they write, in `writes`"
             report.add("E055", ("steps", step.name, "from"), text, hint)
-        for at, inlet in enumerate(step.inlets):
-            if inlet.is_optional and parting.is_open(at):
-                text = f"step '{step.name}': optional '{inlet.parent}' may write anything"
-                hint = "let the functions on the way say what they write, in `writes`"
-                report.add("E055", ("steps", step.name, "optional"), text, hint)
+        for at in parting.unclear():
+            field = "optional" if step.inlets[at].is_optional else "prefer"
+            text = f"step '{step.name}': '{step.inlets[at].parent}' of '{field}' may write anything"
+            hint = "let the functions on the way say what they write, in `writes`"
+            report.add("E055", ("steps", step.name, field), text, hint)
 
 
 def _check_kept(lineage: Lineage, flows: Mapping[str, Flow], report: Report) -> None:

@@ -57,6 +57,10 @@ class Fate:
 Fates: TypeAlias = dict[Children, Fate]
 
 DROPPED = Fate(Kind.DROPPED)
+
+ANY = "*"
+"""Stands for every path, as what a function may write that does not say it."""
+
 _COMES = frozenset({Kind.RESULT, Kind.TOMBSTONE, Kind.EMPTY})
 
 
@@ -99,31 +103,40 @@ class Meetings:
         return Fate(Kind.RESULT, document, is_short=bool(failed))
 
     def _merged(self, step: Step, join: Join, parts: Sequence[Fate], carrier: int) -> Any:
-        """Write what the other parts bring into the carrier's document, the preferred one last."""
+        """Write what the other parts bring into the carrier's document, in the join's order."""
         document = deepcopy(parts[carrier].document)
-        others = [number for number in range(len(parts)) if number != carrier]
-        others.sort(key=lambda number: number == join.prefer)
-        for number in others:
-            if parts[number].kind is Kind.RESULT:
-                for path in self._brought(step, number, carrier):
+        there = [number for number, part in enumerate(parts) if part.kind is Kind.RESULT]
+        for number in join.order:
+            if number != carrier and number in there:
+                for path in self._brought(step, number, carrier, there):
                     copy_path(path, parts[number].document, document)
         return document
 
-    def _brought(self, step: Step, number: int, carrier: int) -> Sequence[str]:
-        """Return the paths that an inlet adds to the document of the carrier."""
+    def _brought(
+        self, step: Step, number: int, carrier: int, there: Sequence[int]
+    ) -> Sequence[str]:
+        """Return the paths that an inlet adds to the document of the carrier.
+
+        A field that one branch wrote and another one wrote over is brought by the latter.
+        """
         if not self._whole:
             return step.inlets[number].fields or ()
-        ours, carriers = (step.inlets[each].step for each in (number, carrier))
-        passed = self._passed(carriers)
-        written = [p for name in self._passed(ours) - passed for p in self._writes(name)]
-        if step.join is None or step.join.prefer != carrier:
+        prefer = step.join.prefer if step.join is not None else None
+        others = [each for each in there if each not in (number, carrier)]
+        if prefer == carrier:
+            others.append(carrier)  # it wins where it may write
+        newer = [path for each in others for path in self._since(step, each, number, prefer)]
+        own = self._since(step, number, carrier)
+        return [path for path in own if not any(_is_inside(path, each) for each in newer)]
+
+    def _since(self, step: Step, one: int, other: int, prefer: int | None = None) -> Sequence[str]:
+        """Return what one branch wrote that the other did not come by, less what it prefers."""
+        ours, theirs = (self._passed(step.inlets[each].step) for each in (one, other))
+        written = [path for name in ours - theirs for path in self._writes(name)]
+        if other != prefer:
             return written
-        # The carrier is preferred: it wins where it may write, or anywhere if it may write all.
-        wins = passed - self._passed(ours)
-        if any(getattr(self._steps[name], "writes", ()) is None for name in wins):
-            return []
-        lost = [path for name in wins for path in self._writes(name)]
-        return [path for path in written if not any(_overlap(path, each) for each in lost)]
+        wins = [path for name in theirs - ours for path in self._writes(name)]
+        return [path for path in written if not any(_is_inside(path, each) for each in wins)]
 
     def _passed(self, name: str) -> set[str]:
         """Return the steps whose writing reaches what leaves a step; nothing inside a gather."""
@@ -137,11 +150,21 @@ class Meetings:
         return {name}.union(*(self._passed(inlet.step) for inlet in inlets))
 
     def _writes(self, name: str) -> Sequence[str]:
-        match self._steps[name]:
+        """Return what a step may write; a `first` join that in which its parents may differ."""
+        step = self._steps[name]
+        own = self._own_writes(step)
+        if step.join is None or step.join.mode is not JoinMode.FIRST:
+            return own
+        passed = [self._passed(inlet.step) for inlet in step.inlets]
+        apart = {each for names in passed for each in names if any(each not in p for p in passed)}
+        return [*own, *(path for each in sorted(apart) for path in self._writes(each))]
+
+    def _own_writes(self, step: Step) -> Sequence[str]:
+        match step:
             case ModelStep(outputs=outputs):
                 return [output.path for output in outputs]
             case FunctionStep(writes=writes):
-                return writes or ()
+                return (ANY,) if writes is None else writes
             case SplitStep(as_=path) | GatherStep(into=path):
                 return [path]
         raise NotImplementedError
@@ -156,5 +179,5 @@ def failed_of(parts: Sequence[Fate]) -> Fate | None:
     return None if failed is None else replace(failed, is_short=True)
 
 
-def _overlap(one: str, other: str) -> bool:
-    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+def _is_inside(path: str, other: str) -> bool:
+    return other == ANY or f"{path}.".startswith(f"{other}.")

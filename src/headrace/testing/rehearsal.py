@@ -16,7 +16,8 @@ from headrace.formats.json_objects import decode, encode
 from headrace.functions.callers import rehearsed
 from headrace.ports import FunctionCaller, InferenceClient
 from headrace.runtime.outputs import TopicFacts
-from headrace.runtime.stage import Actions, Format
+from headrace.runtime.places import Format
+from headrace.runtime.stage import Actions
 from headrace.runtime.worker import Ports, Settings, Worker
 from headrace.testing.broker import SimulatedBroker
 from headrace.testing.group_view import SimulatedGroup
@@ -37,12 +38,14 @@ class Result:
         topic: The sink.
         value: Its bytes, None for a tombstone.
         child: Which child of the input it is: an index for every split; empty for none.
+        models: `step=model@version` of every model that worked on it, separated by commas.
     """
 
     number: int
     topic: str
     value: bytes | None
     child: tuple[int, ...] = ()
+    models: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +317,7 @@ def _read(
     left = (each for stage in topology.stages for each in _unfinished(stage, broker))
     return Rehearsed(
         [
-            Result(number, each.partition.topic, each.value, child)
+            Result(number, each.partition.topic, each.value, child, _header(each, wire.MODELS))
             for (number, child), each in written
         ],
         [_letter(number, child, each) for (number, child), each in given_up],

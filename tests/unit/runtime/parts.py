@@ -26,11 +26,12 @@ from headrace.core.topology import (
 from headrace.errors import FencedError, TransactionAbortedError, TransactionIndefiniteError
 from headrace.formats.json_objects import decode, encode
 from headrace.ports import Assignment, Bounds, GroupToken
+from headrace.runtime.ends import Ends
 from headrace.runtime.executor import Surroundings, Work
 from headrace.runtime.items import from_source
 from headrace.runtime.outputs import Outputs, TopicFacts
-from headrace.runtime.stage import Format, ModelPlace
-from headrace.runtime.stats import StageStats, StepStats
+from headrace.runtime.places import Format, ModelPlace
+from headrace.runtime.stats import StageStats
 from headrace.testing import ScriptedModel
 
 P0, P1 = TopicPartition("in", 0), TopicPartition("in", 1)
@@ -111,7 +112,13 @@ class Doing:
         stage = stage_of(step, sinks)
         outputs = Outputs(stage, stage.steps[0], facts, encode)
         self.place = ModelPlace(
-            stage.steps[0], outputs, Format(decode, encode), around, StepStats(), [self.model]
+            stage.steps[0],
+            outputs,
+            Format(decode, encode),
+            around,
+            Ends(keeps_order=False),
+            [],
+            [self.model],
         )
         self.executor = self.place.executors[0]
 

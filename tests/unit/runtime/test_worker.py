@@ -10,7 +10,8 @@ from headrace.core.retry import RetryPolicy
 from headrace.core.topology import Ordering
 from headrace.errors import FencedError, InferenceFailedError, MetadataError
 from headrace.formats.json_objects import decode, encode
-from headrace.runtime.stage import Actions, Format
+from headrace.runtime.places import Format
+from headrace.runtime.stage import Actions
 from headrace.runtime.worker import Ports, Settings, Worker
 from headrace.testing import (
     Hazards,

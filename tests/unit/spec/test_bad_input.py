@@ -281,33 +281,11 @@ def test_kafka_settings_that_cannot_work_are_refused(edited, kafka, problem):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [("split", "{each: pages}"), ("function", "rules:f"), ("gather", "{split: pages}")],
-)
-def test_a_kind_of_step_that_is_not_built_is_refused_by_its_name(edited, field, value):
-    lines = edited(
-        "    model: translator\n    inputs: {text: text}\n    outputs: {translation: translation}\n",
-        f"    {field}: {value}\n",
-    )
-
-    assert lines == [f"file.yaml:7: E020 not built yet: '{field}' (step 'translate')"]
-
-
-@pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        (STEP, STEP + "    routes: {a: else}\n", "8: E020 not built yet: 'routes' (step 'translate')"),
-        (STEP, STEP + "    when: a > 0\n", "8: E020 not built yet: 'when' (step 'translate')"),
-        (STEP, STEP + "    stage: one\n", "8: E020 not built yet: 'stage' (step 'translate')"),
-        (STEP, STEP + "    deadline: 5s\n", "8: E020 not built yet: 'deadline' (step 'translate')"),
-        ("8081}", "8081, versions: {'3': 95}, shadow: '5'}", "3: E020 not built yet: 'versions' (model 'translator')"),
-        ("8081}", "8081, versions: {'3': 95}, shadow: '5'}", "3: E020 not built yet: 'shadow' (model 'translator')"),
-        ("from: tweets", "from: [tweets, replies]", "6: E020 not built yet: 'join' (step 'translate' reads 2)"),
-        ("from: tweets", "from: translate.good", "6: E020 not built yet: 'routes' (step 'translate' reads 'good' of 'translate')"),
-        ("es: translate", "es: [translate, translate]", "11: E020 not built yet: a union (sink 'tweets-es' reads 2)"),
+        ("8081}", "8081, shadow: '5'}", "3: E020 not built yet: 'shadow' (model 'translator')"),
+        ("tweets-es: translate", "tweets-es: {from: translate, format: avro}", "11: E020 not built yet: 'format' (sink 'tweets-es')"),
         ("models:", "sources: {tweets: {topic: tweets, format: avro}}\nmodels:", "2: E020 not built yet: format 'avro'; json is built"),
-        ("sinks:", "  second: {from: translate, model: translator, inputs: {a: a}, outputs: {a: a}}\nsinks:",
-         "10: E020 not built yet: several steps ('second' beside 'translate'); use one pipeline per model and a topic between"),
     ],
 )  # fmt: skip
 def test_a_part_that_is_not_built_is_refused_by_its_name(edited, old, new, problem):

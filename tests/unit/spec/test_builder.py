@@ -1,8 +1,11 @@
 """A pipeline built in Python is the pipeline of the file."""
 
 import re
+import sys
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -111,15 +114,161 @@ def test_a_name_declared_twice_is_refused():
     )
 
 
-def test_several_steps_are_refused_by_name():
+DAG = """\
+pipeline: p
+sources: {docs: {topic: docs, deadline: 30s}}
+models: {m: {url: grpc://a:1, versions: {"1": 50, "2": 50}}}
+steps:
+  cut:
+    from: docs
+    split: {each: pages, as: page, keep: [id], max_children: 9, spread: true}
+    stage: s
+    when: pages.size() > 0
+  kind:
+    {from: cut, model: m, inputs: {x: page}, outputs: {kind: y}, routes: {a: kind == 1, b: else}}
+  left:
+    from: kind.a
+    function: {call: "rules:f", timeout: 3s, workers: 2, pool: process}
+    reads: [page]
+    writes: [x]
+    tombstones: drop
+  right: {from: kind.b, function: "rules:g", writes: [y]}
+  met:
+    from: [kind, left, right]
+    optional: [left, right]
+    prefer: left
+    on_missing: proceed
+    timeout: 1m
+    late_after: 2d
+    model: m
+    inputs: {x: x}
+    outputs: {z: y}
+  doc:
+    from: met
+    gather:
+      split: cut
+      into: all
+      fields: [z]
+      on_failed: hole
+      on_missing: drop
+      timeout: 1h
+      late_after: 1d
+      max_bytes: 1MiB
+    strict: true
+sinks:
+  out: {from: [doc, kind.a], key: id, fields: [id]}
+  one: {from: kind.b}
+"""
+
+
+def dag():
     p = Pipeline("p")
-    model = p.model("m", url="grpc://a:1")
-    first = p.source("t").infer("first", model, inputs={"a": "a"}, outputs={"b": "b"})
-    first.infer("second", model, inputs={"a": "b"}, outputs={"c": "c"}).to("out")
+    m = p.model("m", url="grpc://a:1", versions={"1": 50, "2": 50})
+    docs = p.source("docs", deadline="30s")
+    cut = docs.split(
+        "cut",
+        each="pages",
+        as_="page",
+        keep=["id"],
+        max_children=9,
+        spread=True,
+        stage="s",
+        when="pages.size() > 0",
+    )
+    routes = {"a": "kind == 1", "b": headrace.ELSE}
+    kind = cut.infer("kind", m, inputs={"x": "page"}, outputs={"kind": "y"}, routes=routes)
+    left = kind["a"].apply(
+        "left",
+        "rules:f",
+        reads=["page"],
+        writes=["x"],
+        timeout="3s",
+        workers=2,
+        pool="process",
+        tombstones="drop",
+    )
+    right = kind["b"].apply("right", "rules:g", writes=["y"])
+    met = p.join(
+        kind,
+        left,
+        right,
+        optional=[left, right],
+        prefer=left,
+        on_missing="proceed",
+        timeout="1m",
+        late_after="2d",
+    ).infer("met", m, inputs={"x": "x"}, outputs={"z": "y"})
+    doc = met.gather(
+        "doc",
+        split=cut,
+        into="all",
+        fields=["z"],
+        on_failed="hole",
+        on_missing="drop",
+        timeout="1h",
+        late_after="1d",
+        max_bytes="1MiB",
+        strict=True,
+    )
+    p.union(doc, kind["a"]).to("out", key="id", fields=["id"])
+    kind["b"].to("one")
+    return p
 
-    text = p.check({}).text
 
-    assert text.startswith("pipeline p: steps.second: E020 not built yet: several steps")
+def test_everything_about_a_dag_can_be_said_in_python():
+    assert dag().spec({}) == check_text(DAG, {}, "f").unwrap()
+
+
+def top_level(document):
+    return document
+
+
+class Rules:
+    def method(self, document):
+        return document
+
+
+def test_a_function_is_named_as_workers_import_it():
+    def named(function):
+        p = Pipeline("p")
+        p.source("docs").apply("f", function).to("out")
+        checked = p.check({})
+        return checked.spec.steps["f"].function.call if checked.spec else checked.text
+
+    assert named(top_level) == f"{__name__}:top_level"
+    assert named(Rules.method) == f"{__name__}:Rules.method"
+    assert named("rules:f") == "rules:f"
+    for unnamed in (lambda document: document, partial(top_level), Rules().method.__call__):
+        assert "E060 'function.call' of step 'f'" in named(unnamed)
+
+
+def test_a_function_of_the_pipelines_own_module_is_named_by_its_file(tmp_path):
+    file = tmp_path / "dag.py"
+    file.write_text(
+        "import sys\nfrom headrace import Pipeline\n"
+        "def own(document):\n    return document\n"
+        "pipeline = Pipeline('p')\npipeline.source('docs').apply('f', own).to('out')\n"
+    )
+
+    spec = load(f"{file}:pipeline", {})
+
+    assert spec.steps["f"].function.call == "dag:own"
+
+
+def test_a_function_of_a_program_is_named_by_the_programs_file(monkeypatch):
+    def named(main):
+        monkeypatch.setitem(sys.modules, "__main__", main)
+        p = Pipeline("p")
+        p.source("docs").apply("f", own).to("out")
+        return p.spec({}).steps["f"].function.call
+
+    def own(document):
+        return document
+
+    own.__module__, own.__qualname__ = "__main__", "own"
+
+    assert named(SimpleNamespace(__file__="/somewhere/scoring.py")) == "scoring:own"
+    assert named(SimpleNamespace()) == "__main__:own"
 
 
 def test_a_value_of_no_kind_that_yaml_has_is_refused():

@@ -125,7 +125,7 @@ def test_everything_that_is_said_reaches_the_topology(compiled, tmp_path):
 
 
 def test_a_step_says_only_what_the_defaults_do_not(compiled):
-    step = compiled(RECORDS).stages[0].step
+    step = compiled(RECORDS).stages[0].steps[0]
 
     assert step.batch == BatchPolicy(256, 0.02)
     assert step.retry == RetryPolicy(max_attempts=8, first_delay_s=1.0, max_delay_s=60.0)
@@ -139,7 +139,7 @@ def test_a_step_says_only_what_the_defaults_do_not(compiled):
 def test_what_a_step_says_wins(compiled):
     own = "    ordering: none\n    strict: false\n    tombstones: dead_letter\nsinks:"
 
-    step = compiled(RECORDS.replace("sinks:", own)).stages[0].step
+    step = compiled(RECORDS.replace("sinks:", own)).stages[0].steps[0]
 
     assert (step.ordering, step.strict, step.tombstones) == (
         Ordering.NONE,
@@ -149,7 +149,7 @@ def test_what_a_step_says_wins(compiled):
 
 
 def test_tensors_and_fields_keep_their_long_form(compiled):
-    step = compiled(RECORDS).stages[0].step
+    step = compiled(RECORDS).stages[0].steps[0]
 
     assert step.inputs == (
         Input("text", "page.text", "BYTES", (1,), "", has_default=True, parameters={"kind": "str"}),
@@ -162,7 +162,7 @@ def test_tensors_and_fields_keep_their_long_form(compiled):
 
 
 def test_a_model_is_called_as_its_server_says_and_as_it_says_itself(compiled, tmp_path):
-    model = compiled(RECORDS).stages[0].step.model
+    model = compiled(RECORDS).stages[0].steps[0].model
 
     assert model.urls == ("grpcs://a:8001", "grpcs://b:8001")
     assert (model.name, model.remote_name, model.version) == ("icd10", "icd-10", "3")
@@ -214,7 +214,7 @@ def test_secrets_are_not_in_the_text_of_anything(compiled, lint):
 def test_the_short_form_has_every_default(compiled, tweets):
     topology = compiled(tweets)
 
-    model, step = topology.stages[0].step.model, topology.stages[0].step
+    model, step = topology.stages[0].steps[0].model, topology.stages[0].steps[0]
     assert (topology.bootstrap_servers, topology.membership) == ("embedded", "dynamic")
     assert (topology.delivery, topology.partitions) == (Delivery.EXACTLY_ONCE, 8)
     assert (model.remote_name, model.version, model.timeout_s) == ("translator", "", 30.0)
@@ -256,7 +256,7 @@ def test_the_fingerprint_changes_with_the_work_and_not_with_the_place(compiled, 
 
 
 def test_the_fingerprint_is_the_same_in_every_process(compiled, tweets):
-    assert compiled(tweets).stages[0].fingerprint == "5e5c5eb23cdc"
+    assert compiled(tweets).stages[0].fingerprint == "38ba55c88f43"
 
 
 def test_a_file_is_compiled_relative_to_its_folder(tmp_path, tweets):

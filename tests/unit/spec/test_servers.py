@@ -24,7 +24,7 @@ def together(server, model):
 @pytest.fixture
 def model_of(lint, tmp_path):
     def compiled(text):
-        return compile_pipeline(lint(text).unwrap(), tmp_path).stages[0].step.model
+        return compile_pipeline(lint(text).unwrap(), tmp_path).stages[0].steps[0].model
 
     return compiled
 

@@ -225,9 +225,11 @@ def test_a_dropped_child_is_left_out():
     assert sinks == [("out", "in-0-0", {"name": "n", "pages": [{"up": "X"}, {"up": "Z"}]})]
 
 
-def test_a_list_that_is_none_is_a_dead_letter_of_the_split():
+def test_a_list_that_is_none_is_a_dead_letter_of_the_split_and_missed_at_the_gather():
     assert run(FAMILY % "", {"name": "n", "pages": 3}, {"name": "n"})[1] == [
+        ("in-0-0", "book", "MissingPartError"),
         ("in-0-0", "pages", "DocumentError"),
+        ("in-0-1", "book", "MissingPartError"),
         ("in-0-1", "pages", "DocumentError"),
     ]
 
@@ -235,7 +237,7 @@ def test_a_list_that_is_none_is_a_dead_letter_of_the_split():
 def test_splits_nest():
     steps = (
         "  books: {from: in, split: {each: books, as: book, keep: [name]}}\n"
-        "  pages: {from: books, split: {each: book.pages, as: page, keep: [book.title]}}\n"
+        "  pages: {from: books, split: {each: book.pages, as: page, keep: [name, book.title]}}\n"
         + model("c", "pages", "page", "up")
         + "  book: {from: c, gather: {split: pages, into: pages, fields: [up]}}\n"
         "  shelf: {from: book, gather: {split: books, into: books}}\n"
@@ -246,8 +248,8 @@ def test_splits_nest():
     sinks, dead = run(steps, {"name": "n", "books": books})
 
     gathered = [
-        {"book": {"title": "1"}, "pages": [{"up": "A"}, {"up": "B"}]},
-        {"book": {"title": "2"}, "pages": []},
+        {"name": "n", "book": {"title": "1"}, "pages": [{"up": "A"}, {"up": "B"}]},
+        {"name": "n", "book": {"title": "2"}, "pages": []},
     ]
     assert sinks == [
         ("out", "in-0-0", {"name": "n", "books": gathered}),

@@ -1,0 +1,770 @@
+"""Parts of a record where they wait for each other at a join."""
+
+import asyncio
+import json
+
+import pytest
+
+from headrace.core.records import TopicPartition
+from headrace.core.topology import JoinMode, OnMissing, Outlet, Tombstones
+from headrace.runtime.collecting import REPLAY_GRACE_S
+from tests.unit.runtime.stages import (
+    DEAD,
+    OUT,
+    by_topic,
+    derived,
+    join_step,
+    letters,
+    running,
+)
+
+A, B = derived("a"), derived("b", ("b",))
+OPTIONAL = derived("b", ("b",), is_optional=True)
+RETRY = "p.j.retry"
+TOLD = (Outlet("p.j", tells=True),)
+NOTHING = (0, 0, 0, 0)
+FAILURE = [
+    ("headrace-error-step", b"b"),
+    ("headrace-error-class", b"InvalidInputError"),
+    ("headrace-error-message", b"rejected"),
+]
+
+
+def retries(rows):
+    return [row for row in rows if row.topic == RETRY]
+
+
+def marker_of(rows):
+    [row] = [row for row in rows if row.outcome == "closed"]
+    return row
+
+
+def parts_of(row):
+    return {part["from"]: part["outcome"] for part in row.document["parts"]}
+
+
+def fail(it, topic="p.b", **more):
+    it.tell(topic, None, outcome="failed", headers=FAILURE, **more)
+
+
+# All
+
+
+async def test_a_join_waits_for_every_part_and_makes_one_document_of_them():
+    async with running(join_step(A, B)) as it:
+        it.tell("p.a", {"id": 1, "a": 2})
+        assert await it.commit() == []
+        assert it.waiting == (1, 14, 1, 14)
+
+        it.tell("p.b", {"b": 3, "not": "carried"})
+
+        [row] = await it.commit()
+        assert (row.topic, row.document) == ("out", {"id": 1, "a": 2, "b": 3})
+        assert it.unfinished == {}
+        assert it.waiting == NOTHING
+
+
+@pytest.mark.parametrize("order", ["abc", "cba", "bac"])
+@pytest.mark.parametrize(("prefer", "wins"), [(1, "b"), (2, "c")])
+async def test_the_preferred_part_wins_in_whatever_order_the_parts_come(order, prefer, wins):
+    inlets = [A, derived("b", ("x", "b")), derived("c", ("x", "c"))]
+    async with running(join_step(*inlets, prefer=prefer)) as it:
+        for name in order:
+            it.tell(f"p.{name}", {"x": name, name: 1})
+
+        [row] = await it.commit()
+
+        assert row.document == {"x": wins, "a": 1, "b": 1, "c": 1}
+
+
+async def test_records_of_other_ids_and_partitions_do_not_meet():
+    async with running(join_step(A, B)) as it:
+        it.tell("p.a", {"id": 1})
+        it.tell("p.b", {"b": 1}, id_="in-0-1")
+        it.tell("p.b", {"b": 1}, partition=1)
+
+        assert await it.commit() == []
+        assert it.collector("j").waiting == 3
+
+
+async def test_the_carrier_gives_key_partition_and_headers():
+    async with running(join_step(B, A, carrier=1)) as it:
+        it.tell("p.b", {"b": 1}, key=b"other", partition=2, headers=[("who", b"b")])
+        it.tell("p.a", {"id": 1}, key=b"mine", partition=2, headers=[("who", b"a")])
+
+        [row] = await it.commit()
+
+        assert (row.key, row.partition, row.says("who")) == (b"mine", 2, "a")
+
+
+async def test_the_models_of_all_parts_stand_in_the_trail_each_once():
+    async with running(join_step(A, B)) as it:
+        it.tell("p.a", {}, headers=[("headrace-models", b"x=m@1, a=n@2")])
+        it.tell("p.b", {}, headers=[("headrace-models", b"x=m@1, b=o@3")])
+
+        [row] = await it.commit()
+
+        assert row.says("headrace-models") == "x=m@1, a=n@2, b=o@3"
+
+
+async def test_a_needed_part_that_was_dropped_drops_the_record_and_whoever_waits_is_told():
+    async with running(join_step(A, B, outlets=TOLD)) as it:
+        it.tell("p.a", {"id": 1})
+        it.tell("p.b", None, outcome="dropped")
+
+        assert by_topic(await it.commit()) == {"p.j": ["dropped"]}
+
+
+async def test_a_needed_part_that_failed_leaves_a_letter_with_the_parts_that_came():
+    async with running(join_step(A, B, outlets=TOLD)) as it:
+        it.tell("p.a", {"id": 1}, headers=[("headrace-models", b"a=m@1")])
+        fail(it)
+
+        rows = await it.commit()
+
+        [letter] = letters(rows)
+        assert (letter.error, letter.message) == ("MissingPartError", "b failed")
+        assert letter.says("headrace-error-step") == "j"
+        assert letter.says("headrace-partial") == "join"
+        assert letter.id == "in-0-0"
+        assert letter.document["count"] is None
+        assert letter.document["parts"] == [
+            {"from": "a", "outcome": "result", "document": {"id": 1}, "models": "a=m@1"},
+            {
+                "from": "b",
+                "outcome": "failed",
+                "error": {"step": "b", "class": "InvalidInputError", "message": "rejected"},
+            },
+        ]
+        [told] = [row for row in rows if row.topic == "p.j"]
+        assert (told.outcome, told.says("headrace-error-step")) == ("failed", "b")
+        assert told.error == "InvalidInputError"
+        assert it.stats.dead_lettered == 1
+
+
+async def test_an_optional_part_that_was_dropped_may_be_absent():
+    async with running(join_step(A, OPTIONAL)) as it:
+        it.tell("p.b", None, outcome="dropped")
+        it.tell("p.a", {"id": 1})
+
+        assert by_topic(await it.commit()) == {"out": [{"id": 1}]}
+
+
+@pytest.mark.parametrize(
+    ("on_missing", "written", "given_up"),
+    [
+        (OnMissing.DEAD_LETTER, {}, ["MissingPartError"]),
+        (OnMissing.DROP, {}, []),
+        (OnMissing.PROCEED, {"out": [{"id": 1}]}, ["MissingPartError"]),
+    ],
+)
+async def test_an_optional_part_that_failed_follows_on_missing(on_missing, written, given_up):
+    async with running(join_step(A, OPTIONAL, on_missing=on_missing)) as it:
+        it.tell("p.a", {"id": 1})
+        fail(it)
+
+        rows = await it.commit()
+
+        assert by_topic(rows) == written
+        assert [letter.error for letter in letters(rows)] == given_up
+
+
+async def test_a_part_that_is_no_document_fails_the_join_and_says_so():
+    async with running(join_step(A, B, outlets=TOLD)) as it:
+        it.tell("p.a", b"{broken")
+        it.tell("p.b", {"b": 1})
+
+        rows = await it.commit()
+
+        [letter] = letters(rows)
+        assert (letter.error, letter.message) == ("MissingPartError", "a failed")
+        assert parts_of(letter) == {"a": "failed", "b": "result"}
+        [told] = [row for row in rows if row.topic == "p.j"]
+        assert told.error == "DecodeError"
+
+
+# First
+
+
+async def test_a_join_of_the_first_waits_for_all_and_takes_the_first_listed():
+    async with running(join_step(A, derived("b"), mode=JoinMode.FIRST)) as it:
+        it.tell("p.b", {"by": "b"})
+        assert await it.commit() == []
+
+        it.tell("p.a", {"by": "a"})
+
+        assert by_topic(await it.commit()) == {"out": [{"by": "a"}]}
+        assert it.unfinished == {}
+
+
+@pytest.mark.parametrize("outcome", ["dropped", "failed"])
+async def test_a_join_of_the_first_takes_the_next_where_one_has_no_result(outcome):
+    async with running(join_step(A, derived("b"), mode=JoinMode.FIRST)) as it:
+        it.tell("p.a", None, outcome=outcome)
+        it.tell("p.b", {"by": "b"})
+
+        rows = await it.commit()
+
+        assert by_topic(rows) == {"out": [{"by": "b"}]}
+        assert letters(rows) == []
+
+
+@pytest.mark.parametrize("on_missing", list(OnMissing))
+async def test_a_join_of_the_first_without_a_result_fails_if_any_failed(on_missing):
+    step = join_step(A, derived("b"), mode=JoinMode.FIRST, on_missing=on_missing, outlets=TOLD)
+    async with running(step) as it:
+        fail(it)
+        it.tell("p.a", None, outcome="dropped")
+
+        rows = await it.commit()
+
+        assert by_topic(rows) == {"p.j": ["failed"]}
+        assert [letter.error for letter in letters(rows)] == ["MissingPartError"]
+
+
+async def test_a_join_of_the_first_without_a_result_is_dropped_if_none_failed():
+    async with running(join_step(A, B, mode=JoinMode.FIRST, outlets=TOLD)) as it:
+        it.tell("p.a", None, outcome="dropped")
+        it.tell("p.b", None, outcome="dropped")
+
+        assert by_topic(await it.commit()) == {"p.j": ["dropped"]}
+
+
+# Tombstones
+
+
+@pytest.mark.parametrize("mode", list(JoinMode))
+@pytest.mark.parametrize(
+    ("tombstones", "written", "given_up"),
+    [
+        (Tombstones.FORWARD, {"out": [None], "p.j": [None]}, []),
+        (Tombstones.DROP, {"p.j": ["dropped"]}, []),
+        (Tombstones.DEAD_LETTER, {"p.j": ["failed"]}, ["DecodeError"]),
+    ],
+)
+async def test_tombstones_go_through_a_join_as_its_step_says(mode, tombstones, written, given_up):
+    step = join_step(A, B, mode=mode, tombstones=tombstones, outlets=TOLD)
+    async with running(step) as it:
+        it.tell("p.a", None)
+        assert await it.commit() == []
+
+        it.tell("p.b", None)
+
+        rows = await it.commit()
+        assert by_topic(rows) == written
+        assert [letter.error for letter in letters(rows)] == given_up
+        assert it.unfinished == {}
+
+
+# Timeouts
+
+
+@pytest.mark.parametrize(
+    ("on_missing", "written", "given_up"),
+    [
+        (OnMissing.DEAD_LETTER, {}, ["MissingPartError"]),
+        (OnMissing.DROP, {}, []),
+        (OnMissing.PROCEED, {"out": [{"id": 1}]}, ["MissingPartError"]),
+    ],
+)
+async def test_a_join_that_waited_long_enough_ends_and_marks_that_it_did(
+    on_missing, written, given_up
+):
+    async with running(join_step(A, OPTIONAL, timeout_s=10.0, on_missing=on_missing)) as it:
+        it.tell("p.a", {"id": 1}, partition=3)
+        assert await it.commit(9.9) == []
+
+        rows = await it.commit(0.2)
+
+        marker = marker_of(rows)
+        assert (marker.topic, marker.partition, marker.id) == (RETRY, 3, "in-0-0")
+        assert marker.says("headrace-partial") == "join"
+        assert parts_of(marker) == {"a": "result"}
+        assert "document" not in marker.document["parts"][0]
+        assert by_topic([row for row in rows if row is not marker]) == written
+        assert [letter.error for letter in letters(rows)] == given_up
+        assert it.unfinished == {}
+        assert it.waiting == NOTHING
+
+
+async def test_the_marker_leaves_with_the_record_that_was_waiting_in_one_commit():
+    async with running(join_step(A, B, timeout_s=10.0)) as it:
+        [record] = it.tell("p.a", {"id": 1})
+        await asyncio.sleep(10.1)
+
+        topics = [row[0] for row in record.output]
+
+        assert sorted(topics) == [DEAD, RETRY]
+
+
+async def closed_join(it):
+    """Have a join time out; return its marker."""
+    it.tell("p.a", {"id": 1})
+    return marker_of(await it.commit(10.1))
+
+
+async def test_a_late_part_is_finished_with_the_marker_and_nothing_is_written():
+    async with running(join_step(A, B, timeout_s=10.0)) as it:
+        it.take(await closed_join(it))
+        assert await it.commit() == []
+        assert it.unfinished == {RETRY: 1}
+
+        it.tell("p.b", {"b": 1})
+
+        assert await it.commit() == []
+        assert it.unfinished == {}
+        assert it.collector("j").late == 1
+
+
+async def test_a_late_part_that_comes_before_the_marker_is_read_back_starts_nothing():
+    async with running(join_step(A, B, timeout_s=10.0)) as it:
+        marker = await closed_join(it)
+        it.tell("p.b", {"b": 1})
+        assert await it.commit(100.0) == []
+        assert it.unfinished == {"p.b": 1}
+
+        it.take(marker)
+
+        assert await it.commit() == []
+        assert it.unfinished == {}
+
+
+async def test_a_marker_waits_for_all_late_parts():
+    async with running(join_step(A, B, derived("c", ("c",)), timeout_s=10.0)) as it:
+        it.take(await closed_join(it))
+        it.tell("p.c", {"c": 1})
+        await it.commit(100.0)
+        assert it.unfinished == {RETRY: 1, "p.c": 1}
+
+        it.tell("p.b", None, outcome="dropped")
+
+        assert await it.commit() == []
+        assert it.unfinished == {}
+
+
+async def test_an_end_is_forgotten_when_it_was_remembered_long_enough():
+    async with running(join_step(A, B, timeout_s=10.0, late_after_s=60.0)) as it:
+        it.take(await closed_join(it))
+        await it.commit(49.0)
+        assert it.unfinished == {RETRY: 1}
+
+        assert await it.commit(1.5) == []
+
+        assert it.unfinished == {}
+        assert it.collector("j").waiting == 0
+
+
+async def test_after_a_crash_the_marker_is_remembered_from_its_record():
+    async with running(join_step(A, B, timeout_s=10.0)) as it:
+        marker = await closed_join(it)
+    async with running(join_step(A, B, timeout_s=10.0)) as it:
+        it.tell("p.b", {"b": 1})
+        it.take(marker)
+
+        assert await it.commit(100.0) == []
+        assert it.unfinished == {}
+
+
+async def test_after_a_crash_before_the_commit_the_parts_wait_again():
+    for _ in range(2):
+        async with running(join_step(A, B, timeout_s=10.0)) as it:
+            it.tell("p.a", {"id": 1})
+            await asyncio.sleep(9.0)
+            assert it.unfinished == {"p.a": 1}
+            assert await it.commit(0) == []
+
+
+async def test_a_drop_of_the_ledgers_forgets_what_waits_and_what_ended():
+    async with running(join_step(A, B, timeout_s=10.0)) as it:
+        it.tell("p.a", {"id": 1})
+        it.tell("p.a", {"id": 2}, id_="in-0-1")
+        await asyncio.sleep(5.0)
+        it.tell("p.a", {"id": 3}, id_="in-0-2")
+        await asyncio.sleep(5.1)  # two have ended, their markers are not written
+        for ledger in it.ledgers.values():
+            ledger.drop()
+
+        it.run.forget_dropped()
+
+        assert it.collector("j").waiting == 0
+        it.ledgers.clear()
+        it.tell("p.a", {"id": 1})
+        it.tell("p.b", {"b": 1})
+        assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 1}]}
+
+
+async def test_only_the_id_that_waited_too_long_ends():
+    async with running(join_step(A, B, timeout_s=10.0)) as it:
+        it.tell("p.a", {"id": 1})
+        await asyncio.sleep(5.0)
+        it.tell("p.a", {"id": 2}, id_="in-0-1")
+
+        assert [row.id for row in letters(await it.commit(5.1))] == ["in-0-0"]
+        assert [row.id for row in letters(await it.commit(5.1))] == ["in-0-1"]
+
+
+# Spilling
+
+
+def paused(*topics, number=0):
+    return frozenset(TopicPartition(topic, number) for topic in topics)
+
+
+async def test_a_join_waits_for_a_paused_partition_only_if_a_part_is_to_come_through_it():
+    async with running(join_step(A, B)) as it:
+        it.tell("p.a", {"id": 1})
+        waits_for = it.run.waits_for
+
+        assert waits_for(paused("p.b"))
+        assert waits_for(paused(RETRY))
+        assert not waits_for(paused("p.a"))
+        assert not waits_for(paused("p.b", number=1))
+        it.tell("p.b", {"b": 1})
+        assert not waits_for(paused("p.b", RETRY))
+
+
+async def test_spilled_parts_wait_in_one_record_and_meet_the_rest_when_they_come_back():
+    async with running(join_step(A, B, derived("c", ("c",)))) as it:
+        it.tell("p.a", {"id": 1}, headers=[("headrace-models", b"a=m@1"), ("mine", b"yes")])
+        it.tell("p.c", {"c": 3})
+        assert it.run.spill(1.0) == 1
+
+        [spilled] = await it.commit()
+        assert (spilled.topic, spilled.says("headrace-partial")) == (RETRY, "join")
+        assert parts_of(spilled) == {"a": "result", "c": "result"}
+        assert it.unfinished == {}
+        assert it.waiting == NOTHING
+        it.take(spilled)
+        it.tell("p.b", {"b": 2})
+        assert await it.commit(0.5) == []
+
+        [row] = await it.commit(0.6)
+        assert row.document == {"id": 1, "b": 2, "c": 3}
+        assert (row.says("headrace-models"), row.says("mine"), row.key) == ("a=m@1", "yes", b"k")
+        assert it.unfinished == {}
+        assert it.waiting == NOTHING
+
+
+async def test_parts_that_are_spilled_again_come_back_after_twice_the_time():
+    async with running(join_step(A, B)) as it:
+        it.tell("p.a", {"id": 1})
+        waits = []
+
+        for _ in range(8):
+            it.run.spill(1.0)
+            [spilled] = await it.commit(0)
+            waits.append(int(spilled.says("headrace-not-before")) - it.now_ms())
+            it.take(spilled)
+            await asyncio.sleep(waits[-1] / 1e3 + 0.01)
+
+        assert waits == [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]
+
+
+async def test_a_timeout_goes_on_while_parts_are_spilled():
+    async with running(join_step(A, B, timeout_s=10.0)) as it:
+        it.tell("p.a", {"id": 1})
+        await asyncio.sleep(5.0)
+        it.run.spill(1.0)
+        [spilled] = await it.commit(0)
+        it.take(spilled)
+
+        assert await it.commit(4.9) == []
+        rows = await it.commit(0.2)
+
+        assert [letter.error for letter in letters(rows)] == ["MissingPartError"]
+        assert letters(rows)[0].document["parts"][0]["document"] == {"id": 1}
+
+
+async def test_the_last_are_spilled_and_the_lowest_stays():
+    async with running(join_step(A, B)) as it:
+        for number in (3, 0, 4, 1, 2):
+            it.tell("p.a", {"id": number}, id_=f"in-0-{number}", key=None)
+
+        assert it.run.spill(0.5) == 2
+
+        assert sorted(row.id for row in await it.commit()) == ["in-0-3", "in-0-4"]
+        assert it.run.spill(0.9) == 2
+        assert it.run.spill(0.9) == 0
+
+
+async def test_what_has_ended_is_not_spilled():
+    async with running(join_step(A, B, timeout_s=10.0)) as it:
+        it.take(await closed_join(it))
+
+        assert it.run.spill(1.0) == 0
+        assert not it.run.waits_for(paused("p.b"))
+
+
+async def test_parts_that_no_record_can_hold_stay_in_memory():
+    async with running(join_step(A, B), sizes={RETRY: 1_000}) as it:
+        it.tell("p.a", {"id": "x" * 900})
+        it.tell("p.a", {"id": "y"}, id_="in-0-1", key=b"other")
+
+        assert it.run.spill(1.0) == 1
+
+        assert [row.id for row in await it.commit()] == ["in-0-1"]
+        it.tell("p.b", {"b": 1})
+        assert [row.id for row in await it.commit()] == ["in-0-0"]
+
+
+async def test_a_failed_part_is_still_known_after_a_spill():
+    async with running(join_step(A, B, outlets=TOLD)) as it:
+        fail(it)
+        it.run.spill(1.0)
+        [spilled] = await it.commit()
+        it.take(spilled)
+        it.tell("p.a", {"id": 1})
+
+        rows = await it.commit(1.1)
+
+        [told] = [row for row in rows if row.topic == "p.j"]
+        assert (told.error, told.says("headrace-error-step")) == ("InvalidInputError", "b")
+
+
+# Replays
+
+
+async def failed_join(it):
+    """Have a join fail because of `b`; return its letter."""
+    it.tell("p.a", {"id": 1})
+    fail(it)
+    [letter] = letters(await it.commit())
+    return letter
+
+
+@pytest.mark.parametrize("partial_first", [True, False])
+async def test_a_replayed_part_completes_the_replayed_rest(partial_first):
+    async with running(join_step(A, B)) as it:
+        letter = await failed_join(it)
+        acts = [
+            lambda: it.send_back(letter, "j"),
+            lambda: it.tell("p.b", {"b": 2}, replay=True),
+        ]
+
+        for act in acts if partial_first else reversed(acts):
+            act()
+
+        [row] = await it.commit()
+        assert (row.topic, row.document) == ("out", {"id": 1, "b": 2})
+        assert it.unfinished == {}
+        assert it.waiting == NOTHING
+
+
+async def test_a_replay_of_a_join_that_fails_again_leaves_a_letter_again():
+    async with running(join_step(A, B)) as it:
+        letter = await failed_join(it)
+        it.send_back(letter, "j")
+        fail(it, replay=True)
+
+        rows = await it.commit()
+
+        [again] = letters(rows)
+        assert (again.error, again.id) == ("MissingPartError", letter.id)
+        assert again.document["parts"] == letter.document["parts"]
+        assert again.says("headrace-replay") == "1"
+        assert it.unfinished == {}
+        it.send_back(again, "j")
+        it.tell("p.b", {"b": 2}, replay=True)
+        assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 2}]}
+
+
+async def test_a_replayed_part_may_come_before_its_failure_was_worked_off():
+    async with running(join_step(A, B)) as it:
+        fail(it)
+        it.tell("p.b", {"b": 2}, replay=True)
+        it.tell("p.a", {"id": 1})
+
+        assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 2}]}
+        assert it.unfinished == {}
+        assert it.waiting == NOTHING
+
+
+async def test_a_replayed_part_that_nobody_waits_for_is_given_up_after_a_while():
+    async with running(join_step(A, B)) as it:
+        it.tell("p.b", {"b": 2}, replay=True)
+        assert await it.commit(REPLAY_GRACE_S - 1) == []
+
+        [letter] = await it.commit(1.1)
+
+        assert (letter.topic, letter.error, letter.id) == (DEAD, "StrayPartError", "in-0-0")
+        assert letter.says("headrace-error-step") == "j"
+        assert it.unfinished == {}
+        assert it.waiting == NOTHING
+
+
+async def test_a_stray_part_that_is_replayed_is_no_whole_document():
+    async with running(join_step(A, B)) as it:
+        it.tell("p.b", {"b": 2}, replay=True)
+        [letter] = await it.commit(REPLAY_GRACE_S + 1)
+        it.send_back(letter, "j")
+
+        [again] = await it.commit(REPLAY_GRACE_S + 1)
+
+        assert (again.topic, again.error) == (DEAD, "StrayPartError")
+        assert again.document["parts"] == letter.document["parts"]
+
+
+async def test_a_stray_part_meets_the_rest_where_both_are_replayed():
+    async with running(join_step(A, B)) as it:
+        it.tell("p.b", {"b": 2}, replay=True)
+        [stray] = await it.commit(REPLAY_GRACE_S + 1)
+        letter = await failed_join(it)
+        it.send_back(stray, "j")
+        it.send_back(letter, "j")
+
+        assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 2}]}
+        assert it.unfinished == {}
+
+
+async def test_a_replay_that_fails_and_that_nobody_waits_for_leaves_no_second_letter():
+    async with running(join_step(A, B)) as it:
+        fail(it, replay=True)
+
+        assert await it.commit(REPLAY_GRACE_S + 1) == []
+        assert it.unfinished == {}
+
+
+async def test_a_part_that_is_on_its_way_keeps_a_replayed_one_waiting():
+    async with running(join_step(A, B)) as it:
+        it.tell("p.b", {"b": 2}, replay=True)
+        await asyncio.sleep(1.0)
+        it.tell("p.a", {"id": 1}, id_="in-0-0")
+
+        assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 2}]}
+
+
+async def test_a_part_that_comes_to_a_replayed_one_has_the_joins_time():
+    async with running(join_step(A, B, derived("c", ("c",)), timeout_s=5.0)) as it:
+        it.tell("p.b", {"b": 2}, replay=True)
+        await asyncio.sleep(1.0)
+        it.tell("p.a", {"id": 1})
+
+        rows = await it.commit(4.1)
+
+        assert [letter.error for letter in letters(rows)] == ["MissingPartError"]
+
+
+async def test_a_join_that_timed_out_waits_anew_where_it_is_replayed():
+    async with running(join_step(A, B, timeout_s=10.0)) as it:
+        it.tell("p.a", {"id": 1})
+        rows = await it.commit(10.1)
+        it.take(marker_of(rows))
+        await it.commit(20.0)
+        it.send_back(letters(rows)[0], "j")
+        assert await it.commit(9.0) == []
+
+        it.tell("p.b", {"b": 2})
+
+        assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 2}]}
+        assert it.unfinished == {}
+        assert it.waiting == NOTHING
+
+
+async def test_a_late_part_that_came_before_the_replay_is_part_of_it():
+    async with running(join_step(A, B, derived("c", ("c",)), timeout_s=10.0)) as it:
+        it.tell("p.a", {"id": 1})
+        rows = await it.commit(10.1)
+        it.take(marker_of(rows))
+        it.tell("p.c", {"c": 3})
+        it.send_back(letters(rows)[0], "j")
+        it.tell("p.b", {"b": 2})
+
+        assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 2, "c": 3}]}
+        assert it.unfinished == {}
+
+
+async def test_a_replayed_join_that_times_out_again_ends_again():
+    async with running(join_step(A, B, timeout_s=10.0)) as it:
+        it.tell("p.a", {"id": 1})
+        rows = await it.commit(10.1)
+        it.take(marker_of(rows))
+        it.send_back(letters(rows)[0], "j")
+
+        rows = await it.commit(10.1)
+
+        [letter] = letters(rows)
+        assert (letter.error, parts_of(letter)) == ("MissingPartError", {"a": "result"})
+        assert it.unfinished == {}
+        it.take(marker_of(rows))
+        it.tell("p.b", {"b": 2})
+        assert await it.commit() == []
+        assert it.unfinished == {}
+
+
+async def test_a_failure_that_came_with_a_replay_is_kept_over_a_spill():
+    async with running(join_step(A, B, derived("c", ("c",)))) as it:
+        it.tell("p.a", {"id": 1})
+        it.tell("p.c", None, outcome="failed")
+        fail(it)
+        [letter] = letters(await it.commit())
+        it.send_back(letter, "j")
+        fail(it, replay=True)
+        await it.commit()
+        it.run.spill(1.0)
+        [spilled] = await it.commit()
+        it.take(spilled)
+        it.tell("p.c", {"c": 3}, replay=True)
+
+        rows = await it.commit(1.1)
+
+        assert [row.message for row in letters(rows)] == ["b failed"]
+        assert it.unfinished == {}
+
+
+async def test_what_cannot_be_read_as_parts_goes_back_as_it_came():
+    async with running(join_step(A, B)) as it:
+        header = [("headrace-partial", b"join"), ("headrace-v", b"1")]
+        it.read(RETRY, b'{"parts": [{"from": "renamed", "outcome": "result"}]}', headers=header)
+
+        [letter] = letters(await it.commit())
+
+        assert letter.error == "DecodeError"
+        assert letter.value == b'{"parts": [{"from": "renamed", "outcome": "result"}]}'
+        assert letter.says("headrace-partial") == "join"
+
+
+# Strays
+
+
+async def test_a_part_that_comes_twice_is_given_up_and_the_first_one_counts():
+    async with running(join_step(A, B)) as it:
+        it.tell("p.b", {"b": 1})
+        it.tell("p.b", {"b": 2})
+
+        [letter] = letters(await it.commit())
+        assert (letter.error, letter.message) == (
+            "StrayPartError",
+            "inlet 1 brought in-0-0 twice",
+        )
+        assert letter.document["parts"][0]["document"] == {"b": 2}
+        assert it.unfinished == {"p.b": 1}
+
+        it.tell("p.a", {"id": 1})
+        assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 1}]}
+        assert it.waiting == NOTHING
+
+
+async def test_an_undecodable_stray_part_is_given_up_as_it_was_read():
+    async with running(join_step(A, B)) as it:
+        it.tell("p.b", {"b": 1})
+        it.tell("p.b", b"{broken")
+
+        [letter] = letters(await it.commit())
+
+        assert (letter.error, letter.value) == ("StrayPartError", b"{broken")
+
+
+# Books
+
+
+async def test_what_waits_is_counted_and_counted_off_however_it_ends():
+    async with running(join_step(A, B, derived("c", ("c",)), timeout_s=10.0)) as it:
+        fail(it)
+        it.tell("p.b", {"b": "x" * 10}, replay=True)
+        size = len(json.dumps({"b": "x" * 10}, separators=(",", ":")))
+        assert it.waiting == (2, size, 1, size)
+
+        await it.commit(10.1)
+
+        assert it.waiting == NOTHING
+        assert OUT
