@@ -63,3 +63,13 @@ def every_snippet(*languages: str) -> list[Snippet]:
     """Return the blocks of all pages that are in one of these languages."""
     found = (snippet for page in pages() for snippet in snippets(page))
     return [snippet for snippet in found if snippet.language in languages]
+
+
+def merged(whole: dict, part: dict) -> dict:
+    """Return a file with a part of one put into it, mapping by mapping."""
+    both = {key: merged(whole[key], part[key]) for key in part if _are_mappings(whole, part, key)}
+    return whole | part | both
+
+
+def _are_mappings(whole: dict, part: dict, key: str) -> bool:
+    return isinstance(whole.get(key), dict) and isinstance(part[key], dict)

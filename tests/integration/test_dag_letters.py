@@ -125,7 +125,7 @@ pages result
 clean dead letter 1 attempt
 clean failed
 count result
-score dead letter 0 attempts
+score dead letter
 score failed at clean:"""
 
 GIVEN_UP = """now: R/1: dead-lettered at step clean:
@@ -163,7 +163,7 @@ def test_a_page_that_failed_is_followed_until_its_chart_is_whole(scene):
     with s.worker():
         s.until(lambda: len(results(s)) == 2)
         s.until_finished()
-    repaired = told(s, torn)
+    repaired, its_page = told(s, torn), told(s, f"{torn}/1")
 
     assert untouched == [
         "R",
@@ -177,7 +177,7 @@ def test_a_page_that_failed_is_followed_until_its_chart_is_whole(scene):
         "now: R/1: waiting at step score for: clean",
     )
     others = [CHILD.format(0), CHILD.format(2)]
-    record = "R\nsource source\nchart dead letter 0 attempts"
+    record = "R\nsource source\nchart dead letter"
     assert without_count(failed) == lines(record, FAILED, *others, GIVEN_UP)
     assert without_count(page) == lines(record, FAILED, GIVEN_UP)
     assert listed == [
@@ -204,6 +204,7 @@ def test_a_page_that_failed_is_followed_until_its_chart_is_whole(scene):
         "clean result after a replay\nscore result after a replay\nchart result sink",
         "now: finished",
     )
+    assert without_count(its_page) == without_count(repaired) - lines(*others)
     assert results(s) == [whole("b", "one"), whole("a", *TORN)]
     assert stories(s) == []
 
