@@ -87,7 +87,8 @@ class Running:
         self.stats = StageStats()
         self.models = {step.name: [ScriptedModel()] for step in stage.models} | (models or {})
         self.functions = {
-            step.name: ScriptedFunction((functions or {})[step.name]) for step in stage.functions
+            step.name: ScriptedFunction((functions or {}).get(step.name, same))
+            for step in stage.functions
         }
         loop = asyncio.get_running_loop()
         now_ms = lambda: 1_000_000 + round(loop.time() * 1e3)  # noqa: E731
@@ -228,6 +229,11 @@ async def running(*steps, models=None, functions=None, sizes=None, root="in", so
                 it.run.failure.result()
     except ExceptionGroup as group:
         raise group.exceptions[0] from None
+
+
+def same(document):
+    """Stand for a function that changes nothing."""
+    return document
 
 
 def by_topic(rows):
