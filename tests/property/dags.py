@@ -1,9 +1,11 @@
 """Random pipelines as steps of the core, for tests of what is compiled from them."""
 
 from dataclasses import replace
+from itertools import permutations
 
 from hypothesis import strategies as st
 
+from headrace.core.fields import common
 from headrace.core.lineage import Lineage
 from headrace.core.parting import partings
 from headrace.core.topology import (
@@ -76,7 +78,8 @@ class Growing:
         mode = self.draw(st.sampled_from(modes))
         if mode is JoinMode.FIRST:
             return inlets, Join(mode)
-        optional = self.draw(st.sets(st.sampled_from(range(1, len(inlets))), max_size=1))
+        optional = self.draw(st.sets(st.sampled_from(range(len(inlets))), max_size=2))
+        optional -= {0} if len(optional) == len(inlets) else set()
         inlets = tuple(
             replace(inlet, is_optional=at in optional) for at, inlet in enumerate(inlets)
         )
@@ -87,9 +90,19 @@ class Growing:
         """Let the step read one parent where the spec would refuse the join."""
         step = self.steps[name]
         parting = partings(Lineage.of(self.steps.values()))[name]
-        if [*parting.unclear(), *parting.clashes()]:
+        if [*parting.unclear(), *parting.clashes()] or self._are_each_newer(parting):
             inlet = replace(step.inlets[0], is_optional=False)
             self.steps[name] = replace(step, inlets=(inlet,), join=None)
+
+    def _are_each_newer(self, parting):
+        """Whether of two optional parts each is newer: without one, the other has less."""
+        inlets, carrier = parting.step.inlets, parting.carrier()
+        optional = [at for at, inlet in enumerate(inlets) if inlet.is_optional]
+        newer = [
+            common(parting.since(one, other), parting.since(other, carrier))
+            for one, other in permutations(optional, 2)
+        ]
+        return len(newer) > 1 and all(newer)
 
     def _fields(self, splits):
         # What a split keeps must not be written inside it.

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from headrace.core.assembly import Frame, assemble
 from headrace.core.fields import overlay, projection
 from headrace.core.lineage import Lineage
-from headrace.core.parting import put_over
 from headrace.core.topology import (
     FunctionStep,
     GatherStep,
@@ -240,7 +239,7 @@ class Restricted:
         if any(p is None and not i.is_optional for i, p in zip(inlets, parts, strict=True)):
             return None
         document = parts[step.join.carrier]
-        for at in put_over(step, step.join.carrier):
+        for at in step.join.order:
             if parts[at] is not None:
                 document = overlay(inlets[at].fields)(document, parts[at])
         return document

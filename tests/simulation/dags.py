@@ -201,6 +201,9 @@ def _add_step(draft: Draft, name: str) -> None:
     if rng.random() < 0.15 and make is not _gather and (merged.texts or merged.numbers):
         step["when"] = _condition(draft, merged)
     made = make(draft, name, merged, step)
+    if step.get("join") == "first":
+        # Which parent's value a field has is decided here, as if it were written here.
+        draft.writes[name] |= _differences(draft, parents)
     draft.steps[name] = step
     draft.roots[name] = made.source
     if rng.random() < 0.25 and (made.numbers or made.texts):
@@ -233,8 +236,9 @@ def _parents(draft: Draft) -> tuple[list[Stream], dict[str, Any]]:
         step["join"] = "first"
     else:
         clean = _without_conflicts(draft, parents)
-        if len(clean) < len(parents) and rng.random() < 0.5:
-            step["prefer"] = rng.choice(parents).ref
+        preferable = [each for each in parents if _settles(draft, each, parents)]
+        if len(clean) < len(parents) and preferable and rng.random() < 0.5:
+            step["prefer"] = rng.choice(preferable).ref
         else:
             parents = clean
         if len(parents) == 1:
@@ -256,6 +260,12 @@ def _without_conflicts(draft: Draft, parents: Sequence[Stream]) -> list[Stream]:
     return kept
 
 
+def _settles(draft: Draft, one: Stream, parents: Sequence[Stream]) -> bool:
+    """Whether nothing is in conflict any more if this parent is preferred."""
+    others = [each for each in parents if each is not one]
+    return not _is_open(draft, one, parents) and _without_conflicts(draft, others) == others
+
+
 def _is_open(draft: Draft, one: Stream, parents: Sequence[Stream]) -> bool:
     """Whether a parent may have written anything since it parted from the others."""
     own = {step for other in parents for step in one.passed - other.passed}
@@ -272,6 +282,13 @@ def _conflict(draft: Draft, one: Stream, other: Stream) -> bool:
     return any(
         f"{a}.".startswith(f"{b}.") or f"{b}.".startswith(f"{a}.") for a in ours for b in theirs
     )
+
+
+def _differences(draft: Draft, parents: Sequence[Stream]) -> set[str]:
+    """Return what some parents may have written and others not."""
+    passed = [each.passed for each in parents]
+    apart = frozenset.union(*passed) - frozenset.intersection(*passed)
+    return {path for step in apart for path in draft.writes[step]}
 
 
 def _merged(parents: Sequence[Stream], is_first: bool, name: str) -> Stream:

@@ -95,7 +95,7 @@ class _Joiner:
         return replace(
             step,
             inlets=tuple(self._inlets(step, flow)),
-            join=step.join and replace(step.join, carrier=flow.carrier),
+            join=step.join and replace(step.join, carrier=flow.carrier, order=flow.order),
             outlets=tuple(self._outlets(step, readings)),
             links=tuple(self._link(each) for each in readings if self._is_fused(step, each.step)),
             level=min(len(self.lineage.entering[step.name]), len(self.lineage.leaving[step.name])),

@@ -32,6 +32,7 @@ class Flow:
         entering: What of its document each inlet brings, in their order.
         leaving: What of its result something after it reads.
         carrier: Number of the inlet that brings the document.
+        order: Numbers of the others in the order in which they are put over it.
         kept: What outcomes without a result that enter the step must tell of the document: what
             the gather of the innermost split around them needs of the fields that the split kept.
     """
@@ -39,6 +40,7 @@ class Flow:
     entering: tuple[Fields, ...]
     leaving: Fields
     carrier: int = 0
+    order: tuple[int, ...] = ()
     kept: tuple[str, ...] = ()
 
 
@@ -107,5 +109,4 @@ class _Analysis:
         if step.join is None or step.join.mode is JoinMode.FIRST:
             return Flow((live,) * len(step.inlets), leaving)
         parting = self.partings[step.name]
-        carrier = parting.carrier()
-        return Flow(tuple(parting.brought(live, carrier)), leaving, carrier)
+        return Flow(tuple(parting.brought(live)), leaving, parting.carrier(), parting.order())

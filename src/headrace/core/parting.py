@@ -1,6 +1,6 @@
 """What the branches of a join wrote since they parted, and who brings what to it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
 
@@ -39,17 +39,6 @@ def partings(lineage: Lineage) -> Mapping[str, "Parting"]:
                 # Which branch's value a field has is decided here, as if it were written here.
                 written[step.name] = union(written[step.name], parting.differences())
     return found
-
-
-def put_over(step: Step, carrier: int) -> tuple[int, ...]:
-    """Return the inlets of a join in the order in which they are put over its carrier's document.
-
-    Optional ones come last, because they may bring a newer state of what others bring, and of each
-    sort the preferred one.
-    """
-    prefer = None if step.join is None else step.join.prefer
-    numbers = (at for at in range(len(step.inlets)) if at != carrier)
-    return tuple(sorted(numbers, key=lambda at: (step.inlets[at].is_optional, at == prefer)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +130,7 @@ class Parting:
                 yield Clash(self.step.name, first, second, "")
 
     def _is_under(self, one: int, other: int) -> bool:
-        order = [self.carrier(), *put_over(self.step, self.carrier())]
+        order = (self.carrier(), *self.order())
         return order.index(one) < order.index(other)
 
     def unclear(self) -> Iterator[int]:
@@ -150,24 +139,62 @@ class Parting:
             if self.is_open(at) and (inlet.is_optional or at == self._preferred):
                 yield at
 
-    def brought(self, live: Fields, carrier: int) -> Iterator[Fields]:
+    def order(self) -> tuple[int, ...]:
+        """Return the other inlets in the order in which they are put over the carrier's document.
+
+        Optional ones come last, because they may bring a newer state of what others bring; among
+        themselves the newer ones, as far as one is newer in everything.
+        """
+        carrier = self.carrier()
+        others = self._others(carrier)
+        needed = [at for at in others if not self._is_optional(at)]
+        ordered = sorted(needed, key=lambda at: at == self._preferred)
+        left = [at for at in others if self._is_optional(at)]
+        while left:
+            oldest = next((at for at in left if not self._is_newer_than_any(at, left)), left[0])
+            left.remove(oldest)
+            ordered.append(oldest)
+        return tuple(ordered)
+
+    def brought(self, live: Fields) -> Iterator[Fields]:
         """Yield for every inlet what it brings of the fields that are live at the join."""
+        carrier, order = self.carrier(), self.order()
         for at in range(len(self.step.inlets)):
-            newer = union(*(self._newer(other, at, carrier) for other in self._others(at)))
+            newer = union(
+                *(
+                    self._newer(other, at)
+                    for other in self._others(at)
+                    if self._takes_over(other, at, carrier, order)
+                )
+            )
             mine = live if at == carrier else common(live, self.since(at, carrier))
             yield minus(mine, newer)
 
-    def _newer(self, other: int, at: int, carrier: int) -> Fields:
-        """Return what another inlet surely brings in a newer state than one inlet."""
-        inlets = self.step.inlets
+    def _takes_over(self, other: int, at: int, carrier: int, order: Sequence[int]) -> bool:
+        """Whether one inlet leaves to another one what that has in a newer state."""
         if other == carrier:
             # It is under everything else, unless it is preferred.
-            return self.since(other, at) if other == self._preferred else ()
-        if inlets[other].is_optional and not inlets[at].is_optional:
-            # Where it is absent the field of one that must come has to be there.
-            return ()
+            return other == self._preferred
+        if not self._is_optional(other):
+            return True
+        # Where it is absent, what is under it has to be there.
+        return self._is_optional(at) and order.index(other) < order.index(at)
+
+    def _is_newer_than_any(self, at: int, others: Iterable[int]) -> bool:
+        carrier = self.carrier()
+        return any(
+            common(self._newer(at, other), self.since(other, carrier)) != ()
+            for other in others
+            if other != at
+        )
+
+    def _newer(self, other: int, at: int) -> Fields:
+        """Return what another inlet has in a newer state than one inlet."""
         written = self.since(other, at)
         return minus(written, self.since(at, other)) if at == self._preferred else written
+
+    def _is_optional(self, at: int) -> bool:
+        return self.step.inlets[at].is_optional
 
     @property
     def _preferred(self) -> int | None:

@@ -217,12 +217,15 @@ class Join:
             join the one that the others add to, in a `first` join the first listed.
         prefer: Number of the inlet whose fields win where several write one; None for none.
         waiting: How long parts are waited for.
+        order: Numbers of the other inlets of an `all` join, in the order in which their fields are
+            put over the carrier's document.
     """
 
     mode: JoinMode = JoinMode.ALL
     carrier: int = 0
     prefer: int | None = None
     waiting: Waiting = field(default_factory=Waiting)
+    order: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,9 @@ from headrace.runtime.outputs import Cause, Outputs, reason_for
 REPLAY_GRACE_S = 30.0
 """How long a replayed part waits for the parts it belongs to, which come another way."""
 
+REPLAY_PATIENCE_S = 600.0
+"""How long a replay that brings no part waits for one: all of them may have met before it came."""
+
 FIRST_SPILL_S = 1.0
 """Pause before parts that were spilled come back; it doubles every time."""
 
@@ -135,8 +138,8 @@ class Collector:
             self._remember(group, partial)
         elif not item.is_replay or spills > 0:
             group.spills = max(group.spills, spills)
-            self._take_over(group, partial)
             self._insert_all(group, partial.parts, partial.count)
+            self._take_over(group, partial)
         elif partial.is_stray:
             for part in partial.parts:
                 part.is_replay = True
@@ -182,7 +185,7 @@ class Collector:
 
     def _insert(self, group: Group[Item], part: Part[Item], count: int | None) -> bool:
         """Put a part into its group; return whether the group is complete."""
-        was_expected, spent = group.is_expected, len(group.spent)
+        was_empty, was_expected, spent = not group.parts, group.is_expected, len(group.spent)
         try:
             self._table.add(group, part, count)
         except StrayPartError as error:
@@ -193,7 +196,9 @@ class Collector:
         _wait(part.content, part.size, 1, holds=not group.is_closed)
         for before in group.spent[spent:]:
             _hold(before.content, -before.size, -1)
-        if len(group.parts) == 1 or group.is_expected is not was_expected:
+        if was_empty and not group.is_closed:
+            group.since = self._tools.now()
+        if was_empty or group.is_expected is not was_expected:
             self._arm(group)
         return self._table.is_complete(group)
 
@@ -205,6 +210,8 @@ class Collector:
     def _due_at(self, group: Group[Item]) -> float | None:
         if group.is_closed:
             return group.since + self._waiting.late_after_s if group.is_marked else None
+        if not group.parts:
+            return group.since + REPLAY_PATIENCE_S
         if not group.is_expected:
             return group.since + REPLAY_GRACE_S
         timeout_s = self._waiting.timeout_s
@@ -225,7 +232,7 @@ class Collector:
                 self._arm(group)
             elif group.is_closed:
                 ready += self._settle(group)
-            elif not group.is_expected:
+            elif not (group.parts and group.is_expected):
                 self._orphan(group)
             else:
                 ready += self._time_out(group)
@@ -249,7 +256,8 @@ class Collector:
     @property
     def groups(self) -> list[Group[Item]]:
         """Groups that may be spilled: neither what has ended nor what ends soon by itself."""
-        return [group for group in self._table if group.is_expected and not group.is_closed]
+        groups = (group for group in self._table if group.parts and not group.is_closed)
+        return [group for group in groups if group.is_expected]
 
     def spilled(self, group: Group[Item]) -> Outgoing | None:
         """Return the record that holds a group until there may be room; None if none can."""
@@ -318,7 +326,7 @@ class Collector:
         return [made.item]
 
     def _orphan(self, group: Group[Item]) -> None:
-        """Give up replayed parts whose id nobody waits for any more."""
+        """Give up replayed parts whose id nobody waits for, and replays that bring none."""
         self._leave(group)
         for item in (*group.others, *(part.content for part in group.spent)):
             self._tools.ended(item.record, 1, [])
@@ -379,10 +387,7 @@ class Collector:
         first = min(
             parts,
             key=lambda each: (each.index or 0, each.inlet != carrier, each.inlet),
-            default=None,
         )
-        if first is None:
-            return group.others[0].copy()
         base = first.content.copy()
         base.is_replay = any(part.content.is_replay for part in parts)
         base.trail = trail_of([part.content.trail for part in parts])
@@ -415,7 +420,7 @@ class Assembly:
             self._on_missing = step.join.waiting.on_missing
         self._overlays = [overlay(inlet.fields or ()) for inlet in step.inlets]
         if self._gather is not None:
-            self._child = projection(self._gather.fields)
+            self._fields = projection(self._gather.fields)
             self._kept = projection(self._gather.keep)
             self._put = setter(self._gather.into)
 
@@ -441,7 +446,7 @@ class Assembly:
             parts: list[Part[Item] | None] = [None] * len(self._step.inlets)
             for part in group.parts.values():
                 parts[part.inlet] = part
-            made = self._joined(parts, base)
+            made = self._joined(parts, base, self._on_missing)
             if self._gather is not None and base.outcome is Outcome.EMPTY:
                 self._make_empty(base, self._gather)
             return made
@@ -454,9 +459,24 @@ class Assembly:
             base.document = copied(base.document or {})
             self._put(base.document, [])
 
-    def _joined(self, parts: Sequence[Part[Item] | None], base: Item) -> Assembled:
+    def _child(self, parts: Sequence[Part[Item] | None]) -> Assembled:
+        """Return what comes of a child; one of which a needed part did not come did not come."""
         outcomes = [Outcome.MISSING if part is None else part.outcome for part in parts]
-        verdict = combine(self._step, outcomes, self._on_missing)
+        is_late = Outcome.MISSING in outcomes and Outcome.FAILED not in outcomes
+        first = next(part for part in parts if part is not None).content
+        on_missing = self._on_missing
+        if is_late and on_missing is OnMissing.DROP:
+            on_missing = OnMissing.DEAD_LETTER  # it is the parent that is dropped
+        made = self._joined(parts, first.copy(), on_missing)
+        if is_late and made.item.outcome is Outcome.FAILED:
+            made.item.outcome = Outcome.MISSING
+        return made
+
+    def _joined(
+        self, parts: Sequence[Part[Item] | None], base: Item, on_missing: OnMissing
+    ) -> Assembled:
+        outcomes = [Outcome.MISSING if part is None else part.outcome for part in parts]
+        verdict = combine(self._step, outcomes, on_missing)
         base.outcome = verdict.outcome
         error = MissingPartError(verdict.why) if verdict.is_partial else None
         if verdict.outcome is Outcome.RESULT:
@@ -492,8 +512,7 @@ class Assembly:
         children: dict[int, Item] = {}
         why: list[str] = []
         for index in sorted(rows):
-            first = next(part for part in rows[index] if part is not None).content
-            made = self._joined(rows[index], first.copy())
+            made = self._child(rows[index])
             children[index] = made.item
             if made.error is not None and made.item.outcome is Outcome.RESULT:
                 why.append(f"child {index}: {made.error}")
@@ -527,7 +546,7 @@ class Assembly:
 
     def _entry(self, child: Item | None) -> Any:
         if child is not None and child.outcome is Outcome.RESULT:
-            return self._child(child.document)
+            return self._fields(child.document)
         if child is not None and child.outcome is Outcome.TOMBSTONE:
             return None
         reason = child.reason if child is not None else None

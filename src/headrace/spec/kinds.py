@@ -53,7 +53,7 @@ def _check_kind(name: str, step: Mapping[str, Any], report: Report) -> None:
             if field not in step:
                 report.add("E010", (*path, field), f"step '{name}' needs '{field}'")
     for field, owners in _OF.items():
-        if field in step and kinds[0] not in owners:
+        if step.get(field) and kinds[0] not in owners:
             text = f"'{field}' of step '{name}' does not belong to a {kinds[0]}"
             hint = _INSTEAD.get((field, kinds[0]), f"it is for a {' or a '.join(owners)}")
             report.add("E051", (*path, field), text, hint)

@@ -22,6 +22,10 @@ COUNTERS: Mapping[str, tuple[str, str]] = {
     "durable": ("records_durable", "Records whose outcome was committed."),
     "out_of_lane": ("records_out_of_lane", "Records that came through the retry topic."),
     "lost": ("records_lost", "Records the log no longer held when they were due."),
+    "spilled": (
+        "records_spilled",
+        "Incomplete records that went to the retry topic, because memory was full.",
+    ),
     "retried": ("model_calls_retried", "Calls to the model that were repeated."),
     "requests": ("model_calls", "Calls to the model, probes included."),
     "rows": ("model_rows", "Rows sent to the model."),

@@ -103,11 +103,11 @@ class Meetings:
         return Fate(Kind.RESULT, document, is_short=bool(failed))
 
     def _merged(self, step: Step, join: Join, parts: Sequence[Fate], carrier: int) -> Any:
-        """Write what the other parts bring into the carrier's document, the preferred one last."""
+        """Write what the other parts bring into the carrier's document, in the join's order."""
         document = deepcopy(parts[carrier].document)
         there = [number for number, part in enumerate(parts) if part.kind is Kind.RESULT]
-        for number in sorted(there, key=lambda number: number == join.prefer):
-            if number != carrier:
+        for number in join.order:
+            if number != carrier and number in there:
                 for path in self._brought(step, number, carrier, there):
                     copy_path(path, parts[number].document, document)
         return document
@@ -150,7 +150,17 @@ class Meetings:
         return {name}.union(*(self._passed(inlet.step) for inlet in inlets))
 
     def _writes(self, name: str) -> Sequence[str]:
-        match self._steps[name]:
+        """Return what a step may write; a `first` join that in which its parents may differ."""
+        step = self._steps[name]
+        own = self._own_writes(step)
+        if step.join is None or step.join.mode is not JoinMode.FIRST:
+            return own
+        passed = [self._passed(inlet.step) for inlet in step.inlets]
+        apart = {each for names in passed for each in names if any(each not in p for p in passed)}
+        return [*own, *(path for each in sorted(apart) for path in self._writes(each))]
+
+    def _own_writes(self, step: Step) -> Sequence[str]:
+        match step:
             case ModelStep(outputs=outputs):
                 return [output.path for output in outputs]
             case FunctionStep(writes=writes):

@@ -2,7 +2,7 @@
 
 from headrace.core.assembly import Frame, assemble
 from headrace.core.lineage import Lineage, upstream_first
-from headrace.core.parting import partings, put_over
+from headrace.core.parting import partings
 from headrace.core.topology import (
     FunctionStep,
     GatherStep,
@@ -107,14 +107,38 @@ def test_what_an_optional_parent_may_not_bring_is_brought_by_another_one():
     steps = [model("a", writes=["x"]), model("b", inlet("a"), writes=["x"])]
 
     assert brought(*steps, end) == (0, ["", "x", "x"])
-    assert put_over(end, 0) == (1, 2)
 
 
-def test_optional_parts_are_put_over_last_and_of_each_sort_the_preferred_one():
-    inlets = (inlet("o", is_optional=True), inlet("p"), inlet("c"), inlet("q"))
+def order(*inlets, prefer=None, steps=()):
+    end = model("end", *inlets, join=Join(prefer=prefer))
+    parting = partings(Lineage.of([*steps, end]))["end"]
+    return parting.carrier(), parting.order()
 
-    assert put_over(model("end", *inlets, join=Join(prefer=1)), 2) == (3, 1, 0)
-    assert put_over(model("end", inlet("a")), 0) == ()
+
+def test_optional_parts_are_put_over_last_and_of_the_needed_ones_the_preferred_one():
+    steps = [model(name, writes=["x", name]) for name in "opcq"]
+    inlets = (inlet("c"), inlet("o", is_optional=True), inlet("p"), inlet("q"))
+
+    assert order(*inlets, prefer=2, steps=steps) == (0, (3, 2, 1))
+
+
+def test_of_optional_parts_the_newer_one_is_put_over_the_older_one():
+    a, b = model("a", writes=["x"]), model("b", inlet("a"), writes=["x"])
+    newer, older = inlet("b", is_optional=True), inlet("a", is_optional=True)
+
+    assert order(DOCS, newer, older, steps=[a, b]) == (0, (2, 1))
+    assert order(DOCS, older, newer, steps=[a, b]) == (0, (1, 2))
+
+
+def test_of_optional_parts_that_are_both_newer_each_brings_its_own():
+    # Both have x and y from `a`; one wrote x again and the other one y.
+    steps = [model("a", writes=["x", "y"])]
+    steps += [model("b", inlet("a"), writes=["x"]), model("c", inlet("a"), writes=["y"])]
+    inlets = (DOCS, inlet("b", is_optional=True), inlet("c", is_optional=True))
+    end = model("end", *inlets, sinks=(Sink("out", "", ("x", "y")),))
+
+    assert order(*inlets, steps=steps) == (0, (1, 2))
+    assert brought(*steps, end) == (0, ["x y", "x y", "y"])
 
 
 def clashes(*steps):

@@ -47,7 +47,7 @@ def test_yaml_and_python_give_the_same_pipeline(environ):
 def test_it_survives_being_written_down():
     spec = load(FOLDER / "pipeline.yaml", {})
 
-    text = yaml.safe_dump(spec.model_dump(mode="json", by_alias=True, exclude_none=True))
+    text = yaml.safe_dump(spec.model_dump(mode="json", by_alias=True, exclude_defaults=True))
 
     assert check_text(text, {}, "f").unwrap() == spec
 
@@ -106,7 +106,7 @@ def test_edges_carry_what_is_read_later_and_no_more(steps):
 def test_one_branch_brings_the_document_to_the_join(steps):
     codes = steps["codes"]
 
-    assert codes.join == Join(JoinMode.ALL, carrier=0)
+    assert codes.join == Join(JoinMode.ALL, carrier=0, order=(1,))
     assert [inlet.fields for inlet in codes.inlets] == [
         ("chart_id", "entities", "kind", "page.date"),
         ("negated",),
