@@ -114,6 +114,7 @@ async def test_a_dead_letter_is_the_record_exactly_as_read(scene, upper):
         "headrace-id",
         "headrace-source",
         "headrace-pipeline",
+        "headrace-at",
         "headrace-error-class",
         "headrace-error-message",
         "headrace-error-step",
