@@ -230,6 +230,10 @@ class _Journey:
             if step.when and not self._rules.conditions[step.when](fate.document):
                 return {which: DROPPED}
             made = self._made(step, which, deepcopy(fate.document))
+            if isinstance(step, SplitStep):
+                # A child that cannot leave is its parent's failure.
+                for one in made.values():
+                    self._check_keys(step, self._routed(step, one))
         except HeadraceError as error:
             return {which: self._give_up(step, which, error)}
         return {each: self._left(step, each, one) for each, one in made.items()}

@@ -319,7 +319,7 @@ async def test_a_tombstone_among_the_children_is_null():
 def both(**more):
     inlets = (C, derived("d", ("d",)))
     waiting = more.get("waiting", Waiting())
-    join = Join(more.pop("mode", JoinMode.ALL), waiting=waiting)
+    join = Join(more.pop("mode", JoinMode.ALL), waiting=waiting, order=(1,))
     return gather_step(*inlets, join=join, fields=("n", "d"), **more)
 
 
@@ -639,7 +639,7 @@ async def test_a_child_that_cannot_be_is_given_up_and_the_others_go_on(index, co
 
 
 async def test_a_child_and_its_parent_do_not_mix():
-    async with running(gather_step(both().inlets[0], derived("d"), join=Join())) as it:
+    async with running(gather_step(both().inlets[0], derived("d"), join=Join(order=(1,)))) as it:
         child(it, 0, 1)
         it.tell("p.d", {"id": 7}, outcome="empty")
 
