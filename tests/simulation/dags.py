@@ -203,16 +203,22 @@ def _add_step(draft: Draft, name: str) -> None:
     made = make(draft, name, merged, step)
     draft.steps[name] = step
     draft.roots[name] = made.source
-    if rng.random() < 0.25 and (made.numbers or made.texts):
-        labels = ["a", "b", "c"][: rng.randint(1, 3)]
-        conditions = [_condition(draft, made) for _ in labels]
-        if rng.random() < 0.6:
-            conditions[-1] = "else"
-        step["routes"] = dict(zip(labels, conditions, strict=True))
-        draft.streams += [replace(made, ref=f"{name}.{label}") for label in labels]
-        if rng.random() < 0.6:
-            return
+    has_routes = rng.random() < 0.25 and (made.numbers or made.texts)
+    if has_routes and _route(draft, name, made, step):
+        return
     draft.streams.append(made)
+
+
+def _route(draft: Draft, name: str, made: Stream, step: dict[str, Any]) -> bool:
+    """Give a step routes, and say whether it is read by them alone."""
+    rng = draft.rng
+    labels = ["a", "b", "c"][: rng.randint(1, 3)]
+    conditions = [_condition(draft, made) for _ in labels]
+    if rng.random() < 0.6:
+        conditions[-1] = "else"
+    step["routes"] = dict(zip(labels, conditions, strict=True))
+    draft.streams += [replace(made, ref=f"{name}.{label}") for label in labels]
+    return rng.random() < 0.6
 
 
 def _parents(draft: Draft) -> tuple[list[Stream], dict[str, Any]]:

@@ -78,3 +78,14 @@ sinks: {out0: {from: j, fields: [text, up, all]}}
 """
 
     check(random.Random(1), yaml.safe_load(HEAD + steps))
+
+
+def test_what_a_first_join_did_not_take_is_brought_by_the_branch_that_has_it() -> None:
+    steps = """
+  a: {from: in0, model: upper, inputs: {a: note}, outputs: {f1: x}}
+  b: {from: [in0, a], join: first, model: upper, inputs: {a: text}, outputs: {f2: x}}
+  j: {from: [a, b], model: upper, inputs: {a: f1}, outputs: {f3: x}}
+sinks: {out0: {from: j, fields: [f1, f2, f3]}}
+"""
+
+    check(random.Random(1), yaml.safe_load(HEAD + steps))
