@@ -218,6 +218,17 @@ async def test_a_record_that_is_not_due_waits():
         assert by_topic(await it.commit(0.2)) == {"out": [{"text": "a", "up": "A"}]}
 
 
+async def test_attempts_are_counted_on_where_a_record_comes_back():
+    async with running(model(retry=RetryPolicy(3, 0.01, 0.01))) as it:
+        it.models["m"][0].fail_next(*[InferenceFailedError("500")] * 3)
+        it.tell("p.m.retry", {"text": "a"}, headers=[("headrace-attempt", b"3")])
+
+        [letter] = letters(await it.commit(1.0))
+
+        assert letter.says("headrace-error-attempts") == "3"
+        assert len(it.models["m"][0].calls) == 1
+
+
 async def test_parts_that_are_not_due_wait_and_then_meet():
     async with running(join_step(A, derived("b"))) as it:
         it.tell("p.a", {"id": 1})
