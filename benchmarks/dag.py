@@ -44,7 +44,9 @@ sinks:
     return path
 
 
-def chain(bench: Bench, steps: int, rows: int, *, stage: str = "") -> tuple[Path, str]:
+def chain(
+    bench: Bench, steps: int, rows: int, *, stage: str = "", start: str = "earliest"
+) -> tuple[Path, str]:
     """Write a chain of model steps; return its file and its sink."""
     name = f"c{uuid.uuid4().hex[:8]}"
     out = f"{name}.out"
@@ -59,7 +61,8 @@ def chain(bench: Bench, steps: int, rows: int, *, stage: str = "") -> tuple[Path
             f" outputs: {{t{number}: translation}}, batch: {{max_size: {rows}, max_wait: 5ms}}}}"
         )
     sinks = f"  {out}: {{from: s{steps}, fields: [id, text, t{steps}]}}"
-    return write_pipeline(bench, name, "\n".join(lines), sinks, "{records: in}"), out
+    sources = f"{{records: {{topic: in, start: {start}}}}}"
+    return write_pipeline(bench, name, "\n".join(lines), sinks, sources), out
 
 
 def worker(path: Path, *stages: str) -> list[str]:
@@ -114,7 +117,7 @@ def measure_latency(args: argparse.Namespace) -> None:
         create(bench, "in")
         p50 = {}
         for steps in (1, STEPS):
-            path, out = chain(bench, steps, 64)
+            path, out = chain(bench, steps, 64, start="latest")
             process = subprocess.Popen(worker(path), stderr=subprocess.DEVNULL)
             try:
                 p50[steps] = delays_ms(bench, out, args.rate, args.seconds)

@@ -15,6 +15,8 @@ from headrace.core.topics import needed_topics
 from headrace.core.topology import Topology
 from headrace.kafka.properties import admin_properties
 
+_COORDINATOR_COMES = {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS}
+
 
 class ByHand:
     """Makes a pipeline's topics, writes what its steps would write and commits as they would."""
@@ -26,7 +28,9 @@ class ByHand:
         self.connection = admin_properties(self.topology)
         admin = AdminClient({"bootstrap.servers": bootstrap})
         names = [each.name for each in needed_topics(self.topology)]
-        admin.create_topics([NewTopic(name, partitions, 1) for name in names])
+        # Records of a test are old by their timestamps: the broker would soon delete them.
+        forever = {"retention.ms": "-1"}
+        admin.create_topics([NewTopic(name, partitions, 1, config=forever) for name in names])
         while not set(names) <= admin.list_topics(timeout=10).topics.keys():
             pass
         self._producer = Producer({**self.connection, "enable.idempotence": True, "linger.ms": 0})
@@ -66,8 +70,7 @@ class ByHand:
                 self.consumer(stage).commit(offsets=[place], asynchronous=False)
             except KafkaException as error:
                 # A new broker is still making the topic in which groups are kept.
-                code = error.args[0].code()
-                if code != KafkaError.NOT_COORDINATOR and not error.args[0].retriable():
+                if error.args[0].code() not in _COORDINATOR_COMES and not error.args[0].retriable():
                     raise
                 time.sleep(0.1)
             else:

@@ -234,8 +234,15 @@ def test_two_operators_who_replay_at_once_make_every_chart_whole_once(scene):
     assert stories(s) == []
 
 
-def test_a_replay_that_fails_again_gives_new_letters_which_can_be_replayed(scene):
-    s = scene()
+FUSED = re.sub(r"(function: MODULE:\w+)", r"stage: one, \1", PIPELINE).replace(
+    "{from: score,", "{from: score, stage: one,"
+)
+SPREAD = PIPELINE.replace("keep: [chart]", "keep: [chart], spread: true")
+
+
+@pytest.mark.parametrize("text", [FUSED, SPREAD], ids=["fused", "spread"])
+def test_a_replay_that_fails_again_gives_new_letters_which_can_be_replayed(scene, text):
+    s = scene(text=text)
     (torn,) = s.feed(f"{s.name}.in", chart("a", *TORN))
 
     with s.worker():

@@ -102,6 +102,23 @@ def test_a_part_that_comes_after_the_timeout_finishes_the_marker_and_nothing_els
     assert s.documents(out) == []
 
 
+def test_a_record_that_timed_out_is_whole_after_a_replay_if_its_part_is_still_to_come(scene):
+    s = scene(", timeout: 8s")
+    (id_,) = s.feed(f"{s.name}.in", *texts(1))
+
+    with s.worker("left", "both"):
+        s.until(lambda: len(s.letters()) == 1)
+    s.headrace("dlq", "replay", "FILE")
+    with s.worker():
+        s.until(lambda: len(s.documents(f"{s.name}.out")) == 1)
+        s.until_finished()
+    trace = s.headrace("trace", "FILE", id_).splitlines()
+
+    assert s.documents(f"{s.name}.out") == [joined(each) for each in texts(1)]
+    assert len(s.letters()) == 1
+    assert "now: finished" in trace
+
+
 def test_a_join_whose_worker_is_killed_while_it_waits_waits_on(scene):
     s = scene()
     s.feed(f"{s.name}.in", *texts(20))

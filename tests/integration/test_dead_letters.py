@@ -47,7 +47,10 @@ def topology(bootstrap: str, admin, unique: Callable[[str], str]) -> Topology:
 
     made = topology_of(bootstrap, unique("pipeline"))
     topics = [made.dead_letter_topic, *made.retry_topics.values()]
-    for created in admin.create_topics([NewTopic(each, 2, 1) for each in topics]).values():
+    # Letters of a test are old by their timestamps: the broker would soon delete them.
+    forever = {"retention.ms": "-1"}
+    new = [NewTopic(each, 2, 1, config=forever) for each in topics]
+    for created in admin.create_topics(new).values():
         created.result(20)
     return made
 

@@ -1,11 +1,11 @@
 """Random pipelines as steps of the core, for tests of what is compiled from them."""
 
 from dataclasses import replace
-from itertools import permutations
+from itertools import combinations
 
 from hypothesis import strategies as st
 
-from headrace.core.fields import common
+from headrace.core.fields import common, minus
 from headrace.core.lineage import Lineage
 from headrace.core.parting import partings
 from headrace.core.topology import (
@@ -49,7 +49,7 @@ class Growing:
         inlets = tuple(Inlet(each or "source", "" if each else "source", each) for each in parents)
         join = None
         if len(parents) > 1:
-            inlets, join = self._join(inlets, splits)
+            inlets, join = self._join(inlets)
         common = {"name": name, "inlets": inlets, "join": join}
         kinds = ["model", "model", "function", *["split"] * (len(splits) < 2)]
         kinds += ["gather"] * 3 if splits else []
@@ -73,9 +73,8 @@ class Growing:
         )
         return [first, *more], splits
 
-    def _join(self, inlets, splits):
-        modes = [JoinMode.ALL, JoinMode.ALL, *[JoinMode.FIRST] * (not splits)]
-        mode = self.draw(st.sampled_from(modes))
+    def _join(self, inlets):
+        mode = self.draw(st.sampled_from([JoinMode.ALL, JoinMode.ALL, JoinMode.FIRST]))
         if mode is JoinMode.FIRST:
             return inlets, Join(mode)
         optional = self.draw(st.sets(st.sampled_from(range(len(inlets))), max_size=2))
@@ -95,14 +94,16 @@ class Growing:
             self.steps[name] = replace(step, inlets=(inlet,), join=None)
 
     def _are_each_newer(self, parting):
-        """Whether of two optional parts each is newer: without one, the other has less."""
-        inlets, carrier = parting.step.inlets, parting.carrier()
-        optional = [at for at, inlet in enumerate(inlets) if inlet.is_optional]
-        newer = [
-            common(parting.since(one, other), parting.since(other, carrier))
-            for one, other in permutations(optional, 2)
-        ]
-        return len(newer) > 1 and all(newer)
+        """Whether of two parts each is newer in something that both have: the order cannot tell."""
+        carrier, order = parting.carrier(), parting.order()
+        prefer = parting.step.join.prefer
+        for one, other in combinations(order, 2):
+            newer = parting.since(one, other)
+            if other == prefer:
+                newer = minus(newer, parting.since(other, one))
+            if common(newer, parting.since(other, carrier)) != ():
+                return True
+        return False
 
     def _fields(self, splits):
         # What a split keeps must not be written inside it.

@@ -45,15 +45,21 @@ class Known:
     )
     replaced: list[int] = field(default_factory=list)
 
+    told: set[tuple[int, int | None]] = field(default_factory=set)
+    told_count: int | None = None
+    is_marked: bool = False
+    is_closed: bool = False
+
     @property
     def counts(self) -> set[int | None]:
-        return {count if index is not None else None for _, index, count, *_ in self.accepted}
+        counts = {count if index is not None else None for _, index, count, *_ in self.accepted}
+        return counts | ({self.told_count} if self.told else set())
 
     def is_welcome(self, index: int | None, count: int | None) -> bool:
         if index is not None and (count is None or not 0 <= index < count):
             return False
         said = None if index is None else count
-        return not self.accepted or self.counts == {said}
+        return self.counts <= {said}
 
 
 class PartsInAnyOrder(RuleBasedStateMachine):
@@ -93,7 +99,8 @@ class PartsInAnyOrder(RuleBasedStateMachine):
         assert group is known.group
         before = [each for each in known.accepted if each[:2] == (inlet, index)]
         is_again = bool(before) and is_replay and before[0][3] is Outcome.FAILED
-        is_placed = known.is_welcome(index, count) and (not before or is_again)
+        is_told = (inlet, index) in known.told
+        is_placed = known.is_welcome(index, count) and not is_told and (not before or is_again)
 
         try:
             self.table.add(group, Part(inlet, index, outcome, self.content, 1, is_replay), count)
@@ -106,6 +113,37 @@ class PartsInAnyOrder(RuleBasedStateMachine):
             known.accepted.remove(before[0])
             known.replaced.append(before[0][4])
         known.accepted.append((inlet, index, count, outcome, self.content, is_replay))
+
+    @precondition(lambda self: any(not each.is_closed for each in self.known.values()))
+    @rule(data=st.data())
+    def an_id_ends_early(self, data: st.DataObject) -> None:
+        """What had come is gone then, and what still comes is late."""
+        keys = [key for key, each in self.known.items() if not each.is_closed]
+        known = self.known[data.draw(st.sampled_from(sorted(keys)))]
+        [known.told_count] = known.counts or {None}
+        known.told = {(inlet, index) for inlet, index, *_ in known.accepted}
+        known.accepted, known.replaced, known.is_closed = [], [], True
+
+        self.table.end_early(known.group)
+
+    @precondition(lambda self: any(each.is_closed for each in self.known.values()))
+    @rule(data=st.data())
+    def its_marker_is_read(self, data: st.DataObject) -> None:
+        keys = [key for key, each in self.known.items() if each.is_closed]
+        known = self.known[data.draw(st.sampled_from(sorted(keys)))]
+        known.is_marked = True
+        parts = [Part(inlet, index, Outcome.RESULT, 0) for inlet, index in known.told]
+
+        self.table.remember(known.group, parts, known.told_count)
+
+    @precondition(lambda self: any(each.is_marked for each in self.known.values()))
+    @rule(data=st.data())
+    def it_begins_again(self, data: st.DataObject) -> None:
+        keys = [key for key, each in self.known.items() if each.is_marked]
+        known = self.known[data.draw(st.sampled_from(sorted(keys)))]
+        known.told, known.is_closed, known.is_marked = set(), False, False
+
+        self.table.reopen(known.group)
 
     @precondition(lambda self: self.known)
     @rule(data=st.data())
@@ -123,6 +161,9 @@ class PartsInAnyOrder(RuleBasedStateMachine):
             return
         assert {id(each) for each in self.table} == {id(k.group) for k in self.known.values()}
         assert len(self.table) == len(self.known)
+        for place in (0, 1):
+            still_open = [k for at, k in self.known.items() if at[0] == place and not k.is_closed]
+            assert self.table.open_at(place) == len(still_open)
         for known in self.known.values():
             group, accepted = known.group, known.accepted
             assert group.since == known.since
@@ -136,7 +177,7 @@ class PartsInAnyOrder(RuleBasedStateMachine):
         if not hasattr(self, "known"):
             return
         for known in self.known.values():
-            brought = {each[:2] for each in known.accepted}
+            brought = {each[:2] for each in known.accepted} | known.told
             [count] = known.counts or {None}
             wanted: list[int | None] = [None] if count is None else list(range(count))
             lacking = [
@@ -144,8 +185,11 @@ class PartsInAnyOrder(RuleBasedStateMachine):
                 for inlet in range(self.inlets)
                 if any((inlet, index) not in brought for index in wanted)
             ]
-            assert self.table.is_complete(known.group) == (not lacking)
-            assert [n for n in range(self.inlets) if self.table.lacks(known.group, n)] == lacking
+            is_over = not lacking and (known.is_marked or not known.is_closed)
+            assert self.table.is_complete(known.group) == is_over
+            if not known.is_closed:
+                numbers = range(self.inlets)
+                assert [n for n in numbers if self.table.lacks(known.group, n)] == lacking
 
     @invariant()
     def what_ended_is_not_held(self) -> None:

@@ -201,9 +201,6 @@ def _add_step(draft: Draft, name: str) -> None:
     if rng.random() < 0.15 and make is not _gather and (merged.texts or merged.numbers):
         step["when"] = _condition(draft, merged)
     made = make(draft, name, merged, step)
-    if step.get("join") == "first":
-        # Which parent's value a field has is decided here, as if it were written here.
-        draft.writes[name] |= _differences(draft, parents)
     draft.steps[name] = step
     draft.roots[name] = made.source
     has_routes = rng.random() < 0.25 and (made.numbers or made.texts)
@@ -288,13 +285,6 @@ def _conflict(draft: Draft, one: Stream, other: Stream) -> bool:
     return any(
         f"{a}.".startswith(f"{b}.") or f"{b}.".startswith(f"{a}.") for a in ours for b in theirs
     )
-
-
-def _differences(draft: Draft, parents: Sequence[Stream]) -> set[str]:
-    """Return what some parents may have written and others not."""
-    passed = [each.passed for each in parents]
-    apart = frozenset.union(*passed) - frozenset.intersection(*passed)
-    return {path for step in apart for path in draft.writes[step]}
 
 
 def _merged(parents: Sequence[Stream], is_first: bool, name: str) -> Stream:

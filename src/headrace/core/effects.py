@@ -43,6 +43,16 @@ def written_by(step: Step) -> Fields:
     return ()
 
 
+def surely_written_by(step: Step) -> tuple[str, ...]:
+    """Return what a step writes into every result: a function may leave out what it may write."""
+    if isinstance(step, FunctionStep):
+        return ()
+    paths = (each.path for each in step.outputs) if isinstance(step, ModelStep) else ()
+    # An element of a list is not all of it.
+    whole = normal(path for path in paths if cut(path) == path)
+    return whole if isinstance(step, ModelStep) else written_by(step) or ()
+
+
 def read_after(step: Step) -> Fields:
     """Return what a step's routes and sinks read of its result."""
     routes = (normal(decided_by(condition)) for _, condition in step.routes)

@@ -177,6 +177,8 @@ class Table(Generic[T]):
         """Let an id that ended early begin again; what had come then comes once more."""
         self._open[group.place] += group.is_closed
         group.told = set()
+        if not group.parts:
+            group.count = None
         group.is_closed = group.is_marked = False
 
     def lacks(self, group: Group[T], inlet: int) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from headrace.core.topology import GatherStep, Inlet, SplitStep, Step
+from headrace.core.topology import GatherStep, Inlet, JoinMode, SplitStep, Step
 
 Splits: TypeAlias = tuple[str, ...]
 """The split steps around a record, outermost first."""
@@ -33,6 +33,7 @@ class Lineage:
         steps: The steps, upstream first.
         readings: Step to everything that reads it.
         ancestors: Step to itself and all steps it comes from.
+        passed: Step to those of its ancestors that every one of its results has passed.
         entering: Step to the splits around the records that it reads.
         leaving: Step to the splits around the records that it makes.
     """
@@ -40,6 +41,7 @@ class Lineage:
     steps: tuple[Step, ...]
     readings: Mapping[str, tuple[Reading, ...]]
     ancestors: Mapping[str, frozenset[str]]
+    passed: Mapping[str, frozenset[str]]
     entering: Mapping[str, Splits]
     leaving: Mapping[str, Splits]
 
@@ -53,12 +55,14 @@ class Lineage:
         }
         ordered = [by_name[name] for name in upstream_first(parents)]
         ancestors: dict[str, frozenset[str]] = {}
+        passed: dict[str, frozenset[str]] = {}
         entering: dict[str, Splits] = {}
         leaving: dict[str, Splits] = {}
         readings: dict[str, list[Reading]] = {name: [] for name in by_name}
         for step in ordered:
             name = step.name
             ancestors[name] = frozenset({name}).union(*(ancestors[each] for each in parents[name]))
+            passed[name] = _passed(step, passed)
             entering[name] = leaving.get(step.inlets[0].step, ())
             leaving[name] = _after(step, entering[name])
             for at, inlet in enumerate(step.inlets):
@@ -68,6 +72,7 @@ class Lineage:
             steps=tuple(ordered),
             readings={name: tuple(found) for name, found in readings.items()},
             ancestors=ancestors,
+            passed=passed,
             entering=entering,
             leaving=leaving,
         )
@@ -112,6 +117,13 @@ def upstream_first(parents: Mapping[str, Collection[str]]) -> list[str]:
             else:
                 trail.append(missing)
     return list(ordered)
+
+
+def _passed(step: Step, passed: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    sets = [passed.get(i.step, frozenset()) for i in step.inlets if not i.is_optional]
+    is_first = step.join is not None and step.join.mode is JoinMode.FIRST
+    before = frozenset.intersection(*sets) if is_first else frozenset().union(*sets)
+    return before | {step.name}
 
 
 def _after(step: Step, splits: Splits) -> Splits:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, permutations
+from itertools import combinations
 
-from headrace.core.effects import written_by
+from headrace.core.effects import surely_written_by, written_by
 from headrace.core.fields import common, minus, union
+from headrace.core.known import known_fields
 from headrace.core.lineage import Lineage
-from headrace.core.topology import Fields, GatherStep, JoinMode, Step
+from headrace.core.topology import Fields, GatherStep, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +30,9 @@ class Clash:
 
 def partings(lineage: Lineage) -> Mapping[str, "Parting"]:
     """Return every join with what its branches wrote since they parted, by step."""
-    found: dict[str, Parting] = {}
-    written: dict[str, Fields] = {}
-    for step in lineage.steps:
-        written[step.name] = written_by(step)
-        if step.join is not None:
-            found[step.name] = parting = Parting(step, lineage, written)
-            if step.join.mode is JoinMode.FIRST:
-                # Which branch's value a field has is decided here, as if it were written here.
-                written[step.name] = union(written[step.name], parting.differences())
-    return found
+    known = known_fields(lineage)
+    joins = (step for step in lineage.steps if step.join is not None)
+    return {step.name: Parting(step, lineage, known) for step in joins}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +42,21 @@ class Parting:
     Attributes:
         step: The join.
         lineage: Where it stands.
-        written: What each step before it may write.
+        known: The fields that each step's results can have.
     """
 
     step: Step
     lineage: Lineage
-    written: Mapping[str, Fields]
-
-    def differences(self) -> Fields:
-        """Return the fields in which the documents of the branches may differ."""
-        numbers = range(len(self.step.inlets))
-        return union(*(self.since(one, other) for one, other in permutations(numbers, 2)))
+    known: Mapping[str, Fields]
 
     def since(self, one: int, other: int) -> Fields:
         """Return what the branch of one inlet wrote in steps that the other does not come from."""
-        return union(*(self.written[step.name] for step in self._own(one, other)))
+        return self._left(one, (written_by(step) for step in self._own(one, other)))
 
     def _said(self, one: int, other: int) -> Fields:
         """Return what `since` returns, but for steps that may write anything."""
-        written = (self.written[step.name] for step in self._own(one, other))
-        return union(*(fields for fields in written if fields is not None))
+        written = (written_by(step) for step in self._own(one, other))
+        return self._left(one, (fields for fields in written if fields is not None))
 
     def _own(self, one: int, other: int) -> Iterator[Step]:
         """Yield the steps of one inlet's branch that the other does not come from."""
@@ -97,6 +86,7 @@ class Parting:
 
         That is the first of those that must come, but where a branch may have written anything it
         is that one, and one that split and gathered comes last: it has only what the split kept.
+        The preferred one is rather put over another one.
         """
         inlets = self.step.inlets
         numbers = [
@@ -105,7 +95,13 @@ class Parting:
             if all(self.since(other, at) is not None for other in self._others(at))
         ]
         return min(
-            numbers, key=lambda at: (inlets[at].is_optional, self._has_gathered(at)), default=0
+            numbers,
+            key=lambda at: (
+                inlets[at].is_optional,
+                self._has_gathered(at),
+                at == self._preferred,
+            ),
+            default=0,
         )
 
     def clashes(self) -> Iterator[Clash]:
@@ -122,8 +118,9 @@ class Parting:
                 one, other = (one, other) if prefer == first else (other, one)
                 other = minus(other, one) if is_under else ()
             elif prefer is not None:
-                one = minus(one, self.since(prefer, first))
-                other = minus(other, self.since(prefer, second))
+                # A preferred one that a branch comes from has nothing newer than that.
+                settled = common(self.since(prefer, first), self.since(prefer, second))
+                one, other = minus(one, settled), minus(other, settled)
             if both := common(one, other):
                 yield Clash(self.step.name, first, second, both[0])
             elif self.since(first, second) is None and self.since(second, first) is None:
@@ -142,14 +139,10 @@ class Parting:
     def order(self) -> tuple[int, ...]:
         """Return the other inlets in the order in which they are put over the carrier's document.
 
-        Optional ones come last, because they may bring a newer state of what others bring; among
-        themselves the newer ones, as far as one is newer in everything.
+        A newer state of a field comes after an older one, as far as one inlet is newer in all.
         """
-        carrier = self.carrier()
-        others = self._others(carrier)
-        needed = [at for at in others if not self._is_optional(at)]
-        ordered = sorted(needed, key=lambda at: at == self._preferred)
-        left = [at for at in others if self._is_optional(at)]
+        left = self._others(self.carrier())
+        ordered: list[int] = []
         while left:
             oldest = next((at for at in left if not self._is_newer_than_any(at, left)), left[0])
             left.remove(oldest)
@@ -158,27 +151,20 @@ class Parting:
 
     def brought(self, live: Fields) -> Iterator[Fields]:
         """Yield for every inlet what it brings of the fields that are live at the join."""
-        carrier, order = self.carrier(), self.order()
+        carrier, order = self.carrier(), (self.carrier(), *self.order())
         for at in range(len(self.step.inlets)):
-            newer = union(
-                *(
-                    self._newer(other, at)
-                    for other in self._others(at)
-                    if self._takes_over(other, at, carrier, order)
-                )
-            )
+            newer = union(*(self._taken_over(other, at, order) for other in self._others(at)))
             mine = live if at == carrier else common(live, self.since(at, carrier))
             yield minus(mine, newer)
 
-    def _takes_over(self, other: int, at: int, carrier: int, order: Sequence[int]) -> bool:
-        """Whether one inlet leaves to another one what that has in a newer state."""
-        if other == carrier:
-            # It is under everything else, unless it is preferred.
-            return other == self._preferred
-        if not self._is_optional(other):
-            return True
-        # Where it is absent, what is under it has to be there.
-        return self._is_optional(at) and order.index(other) < order.index(at)
+    def _taken_over(self, other: int, at: int, order: Sequence[int]) -> Fields:
+        """Return what one inlet must leave, or may leave, to another one."""
+        if order.index(other) < order.index(at):
+            is_under = other == order[0] and other != self._preferred
+            return () if is_under else self._newer(other, at)
+        # What is put over it anyway need not be carried twice, if it is sure to be there.
+        sure = () if self.step.inlets[other].is_optional else self._surely(other, at)
+        return minus(sure, self.since(at, other)) if at == self._preferred else sure
 
     def _is_newer_than_any(self, at: int, others: Iterable[int]) -> bool:
         carrier = self.carrier()
@@ -193,8 +179,15 @@ class Parting:
         written = self.since(other, at)
         return minus(written, self.since(at, other)) if at == self._preferred else written
 
-    def _is_optional(self, at: int) -> bool:
-        return self.step.inlets[at].is_optional
+    def _surely(self, one: int, other: int) -> Fields:
+        """Return what the branch of one inlet surely wrote since it parted from another one."""
+        passed = self.lineage.passed.get(self.step.inlets[one].step, frozenset())
+        own = (step for step in self._own(one, other) if step.name in passed)
+        return self._left(one, (surely_written_by(step) for step in own))
+
+    def _left(self, at: int, written: Iterable[Fields]) -> Fields:
+        """Return what is left of what a branch wrote: a split keeps some of it for its gather."""
+        return common(union(*written), self.known.get(self.step.inlets[at].step))
 
     @property
     def _preferred(self) -> int | None:

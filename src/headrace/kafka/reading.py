@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from headrace.core.records import Record, TopicPartition
 from headrace.errors import BrokerError, BrokerUnavailableError, MissingTopicsError
-from headrace.kafka.translate import let_go, translated
+from headrace.kafka.translate import kafka_error, let_go, translated
 
 ANSWER_WITHIN_S = 10.0
 _EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
@@ -20,6 +20,8 @@ _LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _for_timestamp: Any = OffsetSpec.for_timestamp
 # The client fetches 100,000 records of every partition ahead otherwise.
 _SPARING = {"queued.min.messages": 1_000, "max.partition.fetch.bytes": 128 * 1024}
+_LEADERS_WITHIN_S = 3.0
+_NO_LEADER = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
 _BATCH = 1000
 _POLL_S = 0.1
 
@@ -229,6 +231,26 @@ def _offsets(
     level: IsolationLevel,
 ) -> Sequence[Mapping[TopicPartition, int]]:
     """Return the offsets that each question asks for, in order."""
+    deadline = time.monotonic() + _LEADERS_WITHIN_S
+    while True:
+        try:
+            return _offsets_now(connection, questions, level)
+        except BrokerUnavailableError as error:
+            # A partition that was only just created, or moves; a new client asks its new leader.
+            cause = error.__cause__
+            is_led = (
+                not isinstance(cause, KafkaException) or kafka_error(cause).code() not in _NO_LEADER
+            )
+            if is_led or time.monotonic() > deadline:
+                raise
+        time.sleep(_POLL_S)
+
+
+def _offsets_now(
+    connection: Mapping[str, Any],
+    questions: Sequence[Mapping[TopicPartition, Any]],
+    level: IsolationLevel,
+) -> Sequence[Mapping[TopicPartition, int]]:
     client = AdminClient(dict(connection))
     found: list[Mapping[TopicPartition, int]] = []
     try:

@@ -25,8 +25,9 @@ from headrace.errors import (
 )
 from headrace.kafka.admin import KafkaGroup
 from headrace.kafka.properties import admin_properties
-from headrace.kafka.reading import CommittedReader, log_bounds, offsets_at, partitions_of
+from headrace.kafka.reading import CommittedReader, log_bounds, partitions_of
 from headrace.kafka.searching import Bound, Place, Search
+from headrace.kafka.time_index import TimeIndex
 
 WITHIN_S = 600.0
 """How far the timestamps of a topic's records may be out of order, seconds."""
@@ -145,14 +146,13 @@ class _Tracing:
         ways = list(self._known.ways.values())
         begun = self._source_record.timestamp
         places = self._places(ways)
-        at = offsets_at(self._connection, dict.fromkeys(places, begun)) if begun > 0 else {}
         bounds = log_bounds(self._connection, list(places))
-        starts = {}
-        for place, (first, end) in bounds.items():
-            found = at.get(place, first)
-            starts[place] = end if found is None else max(first, found)
-            if first > 0 and starts[place] == first:
-                self._purged.add(place.topic)
+        index = TimeIndex(self._connection, bounds)
+        starts = index.first_at(dict.fromkeys(bounds, begun)) if begun > 0 else index.begin()
+        # Only where something is gone, and nothing that is left is older, can it have been there.
+        self._purged.update(
+            place.topic for place, (first, _) in bounds.items() if 0 < first == starts[place]
+        )
         self._search(places, starts, bounds, since_ms=None, roots=[self._id.root])
         for since_ms, letters in self._replays():
             self._follow_replay(since_ms, letters)
@@ -352,42 +352,12 @@ class _Tracing:
         ]
         places = self._places(ways)
         bounds = log_bounds(self._connection, list(places))
-        starts = self._after(since_ms - self._within_ms, bounds)
+        begun = max(0, self._source_record.timestamp)
+        starts = TimeIndex(self._connection, bounds).written_after(
+            since_ms - self._within_ms, begun
+        )
         roots = {letter.id for letter in letters}
         self._search(places, starts, bounds, since_ms=since_ms, roots=roots)
-
-    def _after(
-        self, time_ms: int, bounds: Mapping[TopicPartition, tuple[int, int]]
-    ) -> Mapping[TopicPartition, int]:
-        """Return where to begin for records that were written later, whatever their timestamp.
-
-        The time index knows timestamps, not when a record was written. A record that was sent back
-        stands behind the last ordinary record that is older than the time, and that one's
-        timestamp is found by halving.
-        """
-
-        def first_at(times: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
-            found = offsets_at(self._connection, times)
-            return {
-                each: bounds[each][1] if offset is None else max(offset, bounds[each][0])
-                for each, offset in found.items()
-            }
-
-        begun = max(0, self._source_record.timestamp)
-        low = dict.fromkeys(bounds, begun)
-        high = dict.fromkeys(bounds, max(begun + 1, time_ms))
-        starts, young = dict(first_at(low)), first_at(high)
-        left = {each for each in bounds if starts[each] < young[each]}
-        while left:
-            middle = {each: (low[each] + high[each]) // 2 for each in left}
-            found = first_at(middle)
-            for each in left:
-                if found[each] < young[each]:
-                    low[each], starts[each] = middle[each], found[each]
-                else:
-                    high[each] = middle[each]
-            left = {each for each in left if high[each] - low[each] > 1}
-        return {**young, **starts}
 
 
 def _longest_wait(known: Map) -> float:

@@ -213,8 +213,9 @@ class ModelExecutor(Desk):
             for bound in step.inputs
         ]
         self._setters = [setter(bound.path) for bound in step.outputs]
-        self._is_single = len(step.outputs) == 1
         self._is_nested = any("." in bound.path for bound in step.outputs)
+        # Nothing can go wrong between the first word that is written and the last.
+        self._is_sure = len(step.outputs) == 1 and not self._is_nested
 
     async def run(self, work: Work) -> Outcome:
         """Call the model for the work; every document has its fate or stands in the outcome."""
@@ -242,10 +243,17 @@ class ModelExecutor(Desk):
 
     def _written(self, items: Sequence[Item], prediction: Prediction) -> Sequence[Any]:
         """Return the documents with the answer in them."""
-        documents = [self._to_write(item) for item in items]
-        for put, column in zip(self._setters, prediction.columns, strict=True):
-            for document, value in zip(documents, column, strict=True):
-                put(document, value)
+        is_sure = self._is_sure and not prediction.faults and not self._fates.may_refuse
+        documents = [self._to_write(item, is_sure=is_sure) for item in items]
+        try:
+            for put, column in zip(self._setters, prediction.columns, strict=True):
+                for document, value in zip(documents, column, strict=True):
+                    put(document, value)
+        except Exception:
+            # Some are written in part: the model must not be asked about its own answer.
+            for item in items:
+                item.document = None if item.value is not None else item.document
+            raise
         return documents
 
     def _answer(self, work: Work, prediction: Prediction, documents: Sequence[Any]) -> None:
@@ -268,9 +276,9 @@ class ModelExecutor(Desk):
                 extra={"event": "batching_stopped"},
             )
 
-    def _to_write(self, item: Item) -> Any:
+    def _to_write(self, item: Item, *, is_sure: bool) -> Any:
         """Return the document to write into; what was read in memory is kept for a dead letter."""
-        if item.value is not None or (self._is_single and not self._fates.may_refuse):
+        if item.value is not None or is_sure:
             return item.document
         item.read = item.document
         return copied(item.document) if self._is_nested else dict(item.document)

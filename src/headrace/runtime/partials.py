@@ -48,7 +48,7 @@ def loaded(item: Item, step: Step) -> Partial:
     try:
         said = json.loads(item.value or b"")
         names = {inlet.parent: number for number, inlet in enumerate(step.inlets)}
-        count = said["count"]
+        count = None if said["count"] is None else int(said["count"])
         parts = [_loaded(item, each, names, count) for each in said["parts"]]
         return Partial(parts, count, int(said["since"]), said.get("stray", False))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -74,6 +74,7 @@ class Place:
         self.may_refuse = True
         self._outputs = outputs
         self._stats = around.stats
+        self._decode = fmt.decode
         self._desk = Desk(self, around)
         self._gate = fmt.condition(step.when) if step.when else None
         self._routes = [
@@ -243,9 +244,21 @@ class Place:
         if isinstance(cause.error, RecordError):
             self._stats.count_error(cause.error)
         self._ends.leave(item.record, self._outputs.dead_letter(item, cause))
+        if item.document is None and item.value is not None and self.step.tells:
+            self._open_for_outcome(item)
         item.outcome = Outcome.FAILED
         item.reason = reason_for(self.step.name, cause.error)
         self._send_outcome(item)
+
+    def _open_for_outcome(self, item: Item) -> None:
+        """Decode what was given up unread, for what its outcome tells; nothing if that is no use.
+
+        An outcome has no bytes but those that it was read as.
+        """
+        try:
+            item.document = self._decode(item.value)  # type: ignore[arg-type]
+        except Exception:  # noqa: BLE001  (whatever a decoder of any format raises)
+            item.value = None
 
     def sent_round(self, item: Item, cause: Cause, not_before_ms: int) -> None:
         """Send a document through the retry topic."""

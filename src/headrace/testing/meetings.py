@@ -150,17 +150,7 @@ class Meetings:
         return {name}.union(*(self._passed(inlet.step) for inlet in inlets))
 
     def _writes(self, name: str) -> Sequence[str]:
-        """Return what a step may write; a `first` join that in which its parents may differ."""
-        step = self._steps[name]
-        own = self._own_writes(step)
-        if step.join is None or step.join.mode is not JoinMode.FIRST:
-            return own
-        passed = [self._passed(inlet.step) for inlet in step.inlets]
-        apart = {each for names in passed for each in names if any(each not in p for p in passed)}
-        return [*own, *(path for each in sorted(apart) for path in self._writes(each))]
-
-    def _own_writes(self, step: Step) -> Sequence[str]:
-        match step:
+        match self._steps[name]:
             case ModelStep(outputs=outputs):
                 return [output.path for output in outputs]
             case FunctionStep(writes=writes):

@@ -78,6 +78,15 @@ def test_a_branch_that_gathered_does_not_bring_the_document():
     assert brought(cut, gathered, model("a"), end) == (1, ["all", "*"])
 
 
+def test_what_a_split_does_not_keep_is_not_left_to_its_gather():
+    steps = [model("a", writes=["x", "y"])]
+    steps += [SplitStep(name="cut", inlets=(inlet("a"),), each="ps", as_="p", keep=("y",))]
+    steps += [GatherStep(name="g", inlets=(inlet("cut"),), split="cut", into="all")]
+    end = model("end", DOCS, inlet("g"), sinks=(Sink("out", "", ("x", "y")),))
+
+    assert brought(*steps, end) == (0, ["x", "y"])
+
+
 def test_the_preferred_parent_brings_what_several_wrote():
     end = model("end", inlet("a"), inlet("b"), inlet("c"), join=Join(prefer=1), **SINK)
     steps = [model("a", writes=["x", "a"]), model("b", writes=["x"]), model("c", writes=["x", "c"])]
@@ -85,12 +94,21 @@ def test_the_preferred_parent_brings_what_several_wrote():
     assert brought(*steps, end) == (0, ["*", "x", "c"])
 
 
-def test_a_preferred_carrier_keeps_its_own():
+def test_the_preferred_parent_is_rather_put_over_another_one():
     sinks = (Sink("out", "", ("x", "y")),)
     end = model("end", inlet("a"), inlet("b"), join=Join(prefer=0), sinks=sinks)
     steps = [model("a", writes=["x"]), model("b", writes=["x", "y"])]
 
-    assert brought(*steps, end) == (0, ["x", "y"])
+    assert brought(*steps, end) == (1, ["x", "y"])
+
+
+def test_a_preferred_parent_that_brings_the_document_keeps_its_own():
+    sinks = (Sink("out", "", ("x", "y")),)
+    inlets = (inlet("a"), inlet("b", is_optional=True))
+    end = model("end", *inlets, join=Join(prefer=0), sinks=sinks)
+    steps = [model("a", writes=["x"]), model("b", writes=["x", "y"])]
+
+    assert brought(*steps, end) == (0, ["x y", "y"])
 
 
 def test_a_preferred_parent_takes_what_another_one_wrote_later():
@@ -115,11 +133,11 @@ def order(*inlets, prefer=None, steps=()):
     return parting.carrier(), parting.order()
 
 
-def test_optional_parts_are_put_over_last_and_of_the_needed_ones_the_preferred_one():
+def test_the_preferred_part_is_put_over_the_others():
     steps = [model(name, writes=["x", name]) for name in "opcq"]
     inlets = (inlet("c"), inlet("o", is_optional=True), inlet("p"), inlet("q"))
 
-    assert order(*inlets, prefer=2, steps=steps) == (0, (3, 2, 1))
+    assert order(*inlets, prefer=2, steps=steps) == (0, (1, 3, 2))
 
 
 def test_of_optional_parts_the_newer_one_is_put_over_the_older_one():
@@ -167,12 +185,27 @@ def test_what_both_have_from_one_step_is_no_clash():
     assert clashes(a, b, c, model("end", DOCS, inlet("b"), inlet("c"))) == []
 
 
-def test_what_a_first_join_took_is_newer_than_what_it_took_it_from():
+def test_what_a_first_join_may_have_taken_is_not_left_to_it():
     a, b = model("a", writes=["x"]), model("b", writes=["x"])
     first = model("first", inlet("a"), inlet("b"), join=Join(JoinMode.FIRST))
     end = model("end", inlet("a"), inlet("first"), sinks=(Sink("out", "", ("x",)),))
 
-    assert brought(a, b, first, end) == (0, ["", "x"])
+    assert brought(a, b, first, end) == (0, ["x", "x"])
+
+
+def test_what_a_function_may_write_is_not_left_to_it():
+    function = FunctionStep(name="f", inlets=(DOCS,), function="r:f", writes=("x", "y"), reads=())
+    end = model("end", DOCS, inlet("f"), sinks=(Sink("out", "", ("x",)),))
+
+    assert brought(function, end) == (0, ["x", "x"])
+
+
+def test_a_preferred_parent_settles_nothing_between_what_comes_from_it_and_others():
+    pref = model("p", writes=["x"])
+    later, other = model("l", inlet("p"), writes=["x"]), model("o", writes=["x"])
+    end = model("end", inlet("l"), inlet("o"), inlet("p"), join=Join(prefer=2))
+
+    assert clashes(pref, later, other, end) == [(0, 1, "x")]
 
 
 def test_steps_come_upstream_first_whatever_their_order_in_the_file():

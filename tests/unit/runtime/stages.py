@@ -5,7 +5,7 @@ import itertools
 import json
 import random
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace.core import wire
 from headrace.core.bundle import Bundle
@@ -13,10 +13,12 @@ from headrace.core.ledger import Ledger
 from headrace.core.records import Committed, Record, TopicPartition
 from headrace.core.runs import Runs
 from headrace.core.topology import (
+    FunctionStep,
     GatherStep,
     Inlet,
     Join,
     Sink,
+    SplitStep,
     Step,
     Waiting,
 )
@@ -87,7 +89,8 @@ class Running:
         self.stats = StageStats()
         self.models = {step.name: [ScriptedModel()] for step in stage.models} | (models or {})
         self.functions = {
-            step.name: ScriptedFunction((functions or {})[step.name]) for step in stage.functions
+            step.name: ScriptedFunction((functions or {}).get(step.name, same))
+            for step in stage.functions
         }
         loop = asyncio.get_running_loop()
         now_ms = lambda: 1_000_000 + round(loop.time() * 1e3)  # noqa: E731
@@ -230,6 +233,20 @@ async def running(*steps, models=None, functions=None, sizes=None, root="in", so
         raise group.exceptions[0] from None
 
 
+def derived(name, fields=None, **more):
+    """Return the inlet from a step of another stage."""
+    step, _, label = name.partition(".")
+    return Inlet(name, f"p.{name}", step, label, fields, **more)
+
+
+IN, A = Inlet("in", "in"), derived("a")
+
+
+def same(document):
+    """Stand for a function that changes nothing."""
+    return document
+
+
 def by_topic(rows):
     """Return the documents that were written, by topic, without the dead letters."""
     found = {}
@@ -244,12 +261,6 @@ def letters(rows):
     return [row for row in rows if row.topic == DEAD]
 
 
-def derived(name, fields=None, **more):
-    """Return the inlet from a step of another stage."""
-    step, _, label = name.partition(".")
-    return Inlet(name, f"p.{name}", step, label, fields, **more)
-
-
 def join_step(*inlets, timeout_s=None, on_missing=None, sinks=OUT, **how):
     """Return a step that joins and does nothing else; `how` is of the join or of the step."""
     waiting = Waiting(timeout_s, late_after_s=how.pop("late_after_s", 1_000.0))
@@ -257,10 +268,86 @@ def join_step(*inlets, timeout_s=None, on_missing=None, sinks=OUT, **how):
         waiting = Waiting(timeout_s, on_missing, waiting.late_after_s)
     of_join = {name: how.pop(name) for name in ("mode", "carrier", "prefer") if name in how}
     name = how.pop("name", "j")
-    return Step(name=name, inlets=inlets, join=Join(**of_join, waiting=waiting), sinks=sinks, **how)
+    join = Join(**of_join, waiting=waiting)
+    others = (number for number in range(len(inlets)) if number != join.carrier)
+    join = replace(join, order=tuple(sorted(others, key=lambda number: number == join.prefer)))
+    return Step(name=name, inlets=inlets, join=join, sinks=sinks, **how)
 
 
 def gather_step(*inlets, **more):
     """Return a step that gathers the children of the split `s` into `all`."""
     how = {"name": "g", "split": "s", "into": "all", "keep": ("id",), "sinks": OUT}
     return GatherStep(inlets=inlets, **{**how, **more})
+
+
+# What several files of tests say
+
+
+NOTHING = (0, 0, 0, 0)
+"""What the ledgers' books say when nothing waits."""
+
+FAILURE = [
+    ("headrace-error-step", b"b"),
+    ("headrace-error-class", b"InvalidInputError"),
+    ("headrace-error-message", b"rejected"),
+]
+
+
+def fail(it, topic="p.b", **more):
+    """Tell that a part failed."""
+    it.tell(topic, None, outcome="failed", headers=FAILURE, **more)
+
+
+def child(it, index, count, value=..., topic="p.c", parent="in-0-0", **more):
+    """Tell of one of so many children of a parent."""
+    value = {"id": 7, "n": index} if value is ... else value
+    more = {"home": 0, "children": count, **more}
+    it.tell(topic, value, id_=f"{parent}/{index}", **more)
+
+
+def fail_child(it, index, count, **more):
+    """Tell that a child failed."""
+    child(it, index, count, {"id": 7}, outcome="failed", headers=FAILURE, **more)
+
+
+def marker_of(rows):
+    """Return what remembers that an id ended early."""
+    [row] = [row for row in rows if row.outcome == "closed"]
+    return row
+
+
+def parts_of(row):
+    """Return the outcomes of a record's parts, by parent."""
+    return {part["from"]: part["outcome"] for part in row.document["parts"]}
+
+
+def fused(name, label="", fields=None):
+    """Return the inlet from a step of the same stage."""
+    return Inlet(f"{name}.{label}" if label else name, "", name, label, fields)
+
+
+def step(name="r", inlet=A, **more):
+    """Return a step that changes nothing."""
+    return FunctionStep(name=name, inlets=(inlet,), function="rules:same", **more)
+
+
+def model(name="m", inlet=A, reads="text", writes="up", **more):
+    """Return a step that writes a text in capitals."""
+    return dags.model_step(name, [inlet], [reads], [writes], **more)
+
+
+def function(name="f", inlet=A, **more):
+    """Return a step that calls a function."""
+    return FunctionStep(name=name, inlets=(inlet,), function="rules:f", **more)
+
+
+def split(name="s", inlet=A, **more):
+    """Return a step that splits `items`."""
+    how = {"each": "items", "as_": "item", "keep": ("id",), **more}
+    return SplitStep(name=name, inlets=(inlet,), **how)
+
+
+async def closed_join(it):
+    """Have a join time out; return its marker."""
+    it.tell("p.a", {"id": 1})
+    return marker_of(await it.commit(10.1))

@@ -5,46 +5,32 @@ import json
 
 import pytest
 
-from headrace.core.records import TopicPartition
-from headrace.core.topology import JoinMode, OnMissing, Outlet, Tombstones
-from headrace.runtime.collecting import REPLAY_GRACE_S
+from headrace.core.topology import (
+    JoinMode,
+    OnMissing,
+    Outlet,
+    Tombstones,
+)
 from tests.unit.runtime.stages import (
     DEAD,
+    NOTHING,
     OUT,
+    A,
     by_topic,
+    closed_join,
     derived,
+    fail,
     join_step,
     letters,
+    marker_of,
+    parts_of,
     running,
 )
 
-A, B = derived("a"), derived("b", ("b",))
+B = derived("b", ("b",))
 OPTIONAL = derived("b", ("b",), is_optional=True)
 RETRY = "p.j.retry"
 TOLD = (Outlet("p.j", tells=True),)
-NOTHING = (0, 0, 0, 0)
-FAILURE = [
-    ("headrace-error-step", b"b"),
-    ("headrace-error-class", b"InvalidInputError"),
-    ("headrace-error-message", b"rejected"),
-]
-
-
-def retries(rows):
-    return [row for row in rows if row.topic == RETRY]
-
-
-def marker_of(rows):
-    [row] = [row for row in rows if row.outcome == "closed"]
-    return row
-
-
-def parts_of(row):
-    return {part["from"]: part["outcome"] for part in row.document["parts"]}
-
-
-def fail(it, topic="p.b", **more):
-    it.tell(topic, None, outcome="failed", headers=FAILURE, **more)
 
 
 # All
@@ -297,12 +283,6 @@ async def test_the_marker_leaves_with_the_record_that_was_waiting_in_one_commit(
         assert sorted(topics) == [DEAD, RETRY]
 
 
-async def closed_join(it):
-    """Have a join time out; return its marker."""
-    it.tell("p.a", {"id": 1})
-    return marker_of(await it.commit(10.1))
-
-
 async def test_a_late_part_is_finished_with_the_marker_and_nothing_is_written():
     async with running(join_step(A, B, timeout_s=10.0)) as it:
         it.take(await closed_join(it))
@@ -401,357 +381,6 @@ async def test_only_the_id_that_waited_too_long_ends():
 
         assert [row.id for row in letters(await it.commit(5.1))] == ["in-0-0"]
         assert [row.id for row in letters(await it.commit(5.1))] == ["in-0-1"]
-
-
-# Spilling
-
-
-def paused(*topics, number=0):
-    return frozenset(TopicPartition(topic, number) for topic in topics)
-
-
-async def test_a_join_waits_for_a_paused_partition_only_if_a_part_is_to_come_through_it():
-    async with running(join_step(A, B)) as it:
-        it.tell("p.a", {"id": 1})
-        waits_for = it.run.waits_for
-
-        assert waits_for(paused("p.b"))
-        assert waits_for(paused(RETRY))
-        assert not waits_for(paused("p.a"))
-        assert not waits_for(paused("p.b", number=1))
-        it.tell("p.b", {"b": 1})
-        assert not waits_for(paused("p.b", RETRY))
-
-
-async def test_spilled_parts_wait_in_one_record_and_meet_the_rest_when_they_come_back():
-    async with running(join_step(A, B, derived("c", ("c",)))) as it:
-        it.tell("p.a", {"id": 1}, headers=[("headrace-models", b"a=m@1"), ("mine", b"yes")])
-        it.tell("p.c", {"c": 3})
-        assert it.run.spill(1.0) == 1
-
-        [spilled] = await it.commit()
-        assert (spilled.topic, spilled.says("headrace-partial")) == (RETRY, "join")
-        assert parts_of(spilled) == {"a": "result", "c": "result"}
-        assert it.unfinished == {}
-        assert it.waiting == NOTHING
-        it.take(spilled)
-        it.tell("p.b", {"b": 2})
-        assert await it.commit(0.5) == []
-
-        [row] = await it.commit(0.6)
-        assert row.document == {"id": 1, "b": 2, "c": 3}
-        assert (row.says("headrace-models"), row.says("mine"), row.key) == ("a=m@1", "yes", b"k")
-        assert it.unfinished == {}
-        assert it.waiting == NOTHING
-
-
-async def test_parts_that_are_spilled_again_come_back_after_twice_the_time():
-    async with running(join_step(A, B)) as it:
-        it.tell("p.a", {"id": 1})
-        waits = []
-
-        for _ in range(8):
-            it.run.spill(1.0)
-            [spilled] = await it.commit(0)
-            waits.append(int(spilled.says("headrace-not-before")) - it.now_ms())
-            it.take(spilled)
-            await asyncio.sleep(waits[-1] / 1e3 + 0.01)
-
-        assert waits == [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]
-
-
-async def test_a_timeout_goes_on_while_parts_are_spilled():
-    async with running(join_step(A, B, timeout_s=10.0)) as it:
-        it.tell("p.a", {"id": 1})
-        await asyncio.sleep(5.0)
-        it.run.spill(1.0)
-        [spilled] = await it.commit(0)
-        it.take(spilled)
-
-        assert await it.commit(4.9) == []
-        rows = await it.commit(0.2)
-
-        assert [letter.error for letter in letters(rows)] == ["MissingPartError"]
-        assert letters(rows)[0].document["parts"][0]["document"] == {"id": 1}
-
-
-async def test_the_last_are_spilled_and_the_lowest_stays():
-    async with running(join_step(A, B)) as it:
-        for number in (3, 0, 4, 1, 2):
-            it.tell("p.a", {"id": number}, id_=f"in-0-{number}", key=None)
-
-        assert it.run.spill(0.5) == 2
-
-        assert sorted(row.id for row in await it.commit()) == ["in-0-3", "in-0-4"]
-        assert it.run.spill(0.9) == 2
-        assert it.run.spill(0.9) == 0
-
-
-async def test_what_has_ended_is_not_spilled():
-    async with running(join_step(A, B, timeout_s=10.0)) as it:
-        it.take(await closed_join(it))
-
-        assert it.run.spill(1.0) == 0
-        assert not it.run.waits_for(paused("p.b"))
-
-
-async def test_parts_that_no_record_can_hold_stay_in_memory():
-    async with running(join_step(A, B), sizes={RETRY: 1_000}) as it:
-        it.tell("p.a", {"id": "x" * 900})
-        it.tell("p.a", {"id": "y"}, id_="in-0-1", key=b"other")
-
-        assert it.run.spill(1.0) == 1
-
-        assert [row.id for row in await it.commit()] == ["in-0-1"]
-        it.tell("p.b", {"b": 1})
-        assert [row.id for row in await it.commit()] == ["in-0-0"]
-
-
-async def test_a_failed_part_is_still_known_after_a_spill():
-    async with running(join_step(A, B, outlets=TOLD)) as it:
-        fail(it)
-        it.run.spill(1.0)
-        [spilled] = await it.commit()
-        it.take(spilled)
-        it.tell("p.a", {"id": 1})
-
-        rows = await it.commit(1.1)
-
-        [told] = [row for row in rows if row.topic == "p.j"]
-        assert (told.error, told.says("headrace-error-step")) == ("InvalidInputError", "b")
-
-
-# Replays
-
-
-async def failed_join(it):
-    """Have a join fail because of `b`; return its letter."""
-    it.tell("p.a", {"id": 1})
-    fail(it)
-    [letter] = letters(await it.commit())
-    return letter
-
-
-@pytest.mark.parametrize("partial_first", [True, False])
-async def test_a_replayed_part_completes_the_replayed_rest(partial_first):
-    async with running(join_step(A, B)) as it:
-        letter = await failed_join(it)
-        acts = [
-            lambda: it.send_back(letter, "j"),
-            lambda: it.tell("p.b", {"b": 2}, replay=True),
-        ]
-
-        for act in acts if partial_first else reversed(acts):
-            act()
-
-        [row] = await it.commit()
-        assert (row.topic, row.document) == ("out", {"id": 1, "b": 2})
-        assert it.unfinished == {}
-        assert it.waiting == NOTHING
-
-
-async def test_a_replay_of_a_join_that_fails_again_leaves_a_letter_again():
-    async with running(join_step(A, B)) as it:
-        letter = await failed_join(it)
-        it.send_back(letter, "j")
-        fail(it, replay=True)
-
-        rows = await it.commit()
-
-        [again] = letters(rows)
-        assert (again.error, again.id) == ("MissingPartError", letter.id)
-        assert again.document["parts"] == letter.document["parts"]
-        assert again.says("headrace-replay") == "1"
-        assert it.unfinished == {}
-        it.send_back(again, "j")
-        it.tell("p.b", {"b": 2}, replay=True)
-        assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 2}]}
-
-
-async def test_a_replayed_part_may_come_before_its_failure_was_worked_off():
-    async with running(join_step(A, B)) as it:
-        fail(it)
-        it.tell("p.b", {"b": 2}, replay=True)
-        it.tell("p.a", {"id": 1})
-
-        assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 2}]}
-        assert it.unfinished == {}
-        assert it.waiting == NOTHING
-
-
-async def test_a_replayed_part_that_nobody_waits_for_is_given_up_after_a_while():
-    async with running(join_step(A, B)) as it:
-        it.tell("p.b", {"b": 2}, replay=True)
-        assert await it.commit(REPLAY_GRACE_S - 1) == []
-
-        [letter] = await it.commit(1.1)
-
-        assert (letter.topic, letter.error, letter.id) == (DEAD, "StrayPartError", "in-0-0")
-        assert letter.says("headrace-error-step") == "j"
-        assert it.unfinished == {}
-        assert it.waiting == NOTHING
-
-
-async def test_a_stray_part_that_is_replayed_is_no_whole_document():
-    async with running(join_step(A, B)) as it:
-        it.tell("p.b", {"b": 2}, replay=True)
-        [letter] = await it.commit(REPLAY_GRACE_S + 1)
-        it.send_back(letter, "j")
-
-        [again] = await it.commit(REPLAY_GRACE_S + 1)
-
-        assert (again.topic, again.error) == (DEAD, "StrayPartError")
-        assert again.document["parts"] == letter.document["parts"]
-
-
-async def test_a_stray_part_meets_the_rest_where_both_are_replayed():
-    async with running(join_step(A, B)) as it:
-        it.tell("p.b", {"b": 2}, replay=True)
-        [stray] = await it.commit(REPLAY_GRACE_S + 1)
-        letter = await failed_join(it)
-        it.send_back(stray, "j")
-        it.send_back(letter, "j")
-
-        assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 2}]}
-        assert it.unfinished == {}
-
-
-async def test_a_replay_that_fails_and_that_nobody_waits_for_leaves_no_second_letter():
-    async with running(join_step(A, B)) as it:
-        fail(it, replay=True)
-
-        assert await it.commit(REPLAY_GRACE_S + 1) == []
-        assert it.unfinished == {}
-
-
-async def test_a_part_that_is_on_its_way_keeps_a_replayed_one_waiting():
-    async with running(join_step(A, B)) as it:
-        it.tell("p.b", {"b": 2}, replay=True)
-        await asyncio.sleep(1.0)
-        it.tell("p.a", {"id": 1}, id_="in-0-0")
-
-        assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 2}]}
-
-
-async def test_a_part_that_comes_to_a_replayed_one_has_the_joins_time():
-    async with running(join_step(A, B, derived("c", ("c",)), timeout_s=5.0)) as it:
-        it.tell("p.b", {"b": 2}, replay=True)
-        await asyncio.sleep(1.0)
-        it.tell("p.a", {"id": 1})
-
-        rows = await it.commit(4.1)
-
-        assert [letter.error for letter in letters(rows)] == ["MissingPartError"]
-
-
-async def test_a_join_that_timed_out_waits_anew_where_it_is_replayed():
-    async with running(join_step(A, B, timeout_s=10.0)) as it:
-        it.tell("p.a", {"id": 1})
-        rows = await it.commit(10.1)
-        it.take(marker_of(rows))
-        await it.commit(20.0)
-        it.send_back(letters(rows)[0], "j")
-        assert await it.commit(9.0) == []
-
-        it.tell("p.b", {"b": 2})
-
-        assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 2}]}
-        assert it.unfinished == {}
-        assert it.waiting == NOTHING
-
-
-async def test_a_late_part_that_came_before_the_replay_is_part_of_it():
-    async with running(join_step(A, B, derived("c", ("c",)), timeout_s=10.0)) as it:
-        it.tell("p.a", {"id": 1})
-        rows = await it.commit(10.1)
-        it.take(marker_of(rows))
-        it.tell("p.c", {"c": 3})
-        it.send_back(letters(rows)[0], "j")
-        it.tell("p.b", {"b": 2})
-
-        assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 2, "c": 3}]}
-        assert it.unfinished == {}
-
-
-async def test_a_replayed_join_that_times_out_again_ends_again():
-    async with running(join_step(A, B, timeout_s=10.0)) as it:
-        it.tell("p.a", {"id": 1})
-        rows = await it.commit(10.1)
-        it.take(marker_of(rows))
-        it.send_back(letters(rows)[0], "j")
-
-        rows = await it.commit(10.1)
-
-        [letter] = letters(rows)
-        assert (letter.error, parts_of(letter)) == ("MissingPartError", {"a": "result"})
-        assert it.unfinished == {}
-        it.take(marker_of(rows))
-        it.tell("p.b", {"b": 2})
-        assert await it.commit() == []
-        assert it.unfinished == {}
-
-
-async def test_a_failure_that_came_with_a_replay_is_kept_over_a_spill():
-    async with running(join_step(A, B, derived("c", ("c",)))) as it:
-        it.tell("p.a", {"id": 1})
-        it.tell("p.c", None, outcome="failed")
-        fail(it)
-        [letter] = letters(await it.commit())
-        it.send_back(letter, "j")
-        fail(it, replay=True)
-        await it.commit()
-        it.run.spill(1.0)
-        [spilled] = await it.commit()
-        it.take(spilled)
-        it.tell("p.c", {"c": 3}, replay=True)
-
-        rows = await it.commit(1.1)
-
-        assert [row.message for row in letters(rows)] == ["b failed"]
-        assert it.unfinished == {}
-
-
-async def test_what_cannot_be_read_as_parts_goes_back_as_it_came():
-    async with running(join_step(A, B)) as it:
-        header = [("headrace-partial", b"join"), ("headrace-v", b"1")]
-        it.read(RETRY, b'{"parts": [{"from": "renamed", "outcome": "result"}]}', headers=header)
-
-        [letter] = letters(await it.commit())
-
-        assert letter.error == "DecodeError"
-        assert letter.value == b'{"parts": [{"from": "renamed", "outcome": "result"}]}'
-        assert letter.says("headrace-partial") == "join"
-
-
-# Strays
-
-
-async def test_a_part_that_comes_twice_is_given_up_and_the_first_one_counts():
-    async with running(join_step(A, B)) as it:
-        it.tell("p.b", {"b": 1})
-        it.tell("p.b", {"b": 2})
-
-        [letter] = letters(await it.commit())
-        assert (letter.error, letter.message) == (
-            "StrayPartError",
-            "inlet 1 brought in-0-0 twice",
-        )
-        assert letter.document["parts"][0]["document"] == {"b": 2}
-        assert it.unfinished == {"p.b": 1}
-
-        it.tell("p.a", {"id": 1})
-        assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 1}]}
-        assert it.waiting == NOTHING
-
-
-async def test_an_undecodable_stray_part_is_given_up_as_it_was_read():
-    async with running(join_step(A, B)) as it:
-        it.tell("p.b", {"b": 1})
-        it.tell("p.b", b"{broken")
-
-        [letter] = letters(await it.commit())
-
-        assert (letter.error, letter.value) == ("StrayPartError", b"{broken")
 
 
 # Books

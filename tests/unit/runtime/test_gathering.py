@@ -14,31 +14,24 @@ from headrace.core.topology import (
     Tombstones,
     Waiting,
 )
-from headrace.runtime.collecting import REPLAY_PATIENCE_S
-from tests.unit.runtime.stages import by_topic, derived, gather_step, letters, running
+from tests.unit.runtime.stages import (
+    FAILURE,
+    NOTHING,
+    by_topic,
+    child,
+    derived,
+    fail_child,
+    gather_step,
+    letters,
+    running,
+)
 
 C = derived("c")
 RETRY = "p.g.retry"
 TOLD = (Outlet("p.g", tells=True, kept=("id",)),)
-FAILURE = [
-    ("headrace-error-step", b"c"),
-    ("headrace-error-class", b"InvalidInputError"),
-    ("headrace-error-message", b"rejected"),
-]
-NOTHING = (0, 0, 0, 0)
 
 
-def child(it, index, count, value=..., topic="p.c", parent="in-0-0", **more):
-    value = {"id": 7, "n": index} if value is ... else value
-    more = {"home": 0, "children": count, **more}
-    it.tell(topic, value, id_=f"{parent}/{index}", **more)
-
-
-def fail(it, index, count, **more):
-    child(it, index, count, {"id": 7}, outcome="failed", headers=FAILURE, **more)
-
-
-def hole(step="c", error="InvalidInputError", message="rejected"):
+def hole(step="b", error="InvalidInputError", message="rejected"):
     return {"failed": {"step": step, "error": error, "message": message}}
 
 
@@ -179,7 +172,7 @@ async def test_a_tombstone_that_was_never_split_goes_through_a_gather_as_its_ste
 async def test_a_failed_child_fails_its_parent_and_the_letter_has_all_children():
     async with running(gather_step(C, outlets=TOLD)) as it:
         child(it, 0, 2, headers=[("headrace-models", b"c=m@1")])
-        fail(it, 1, 2)
+        fail_child(it, 1, 2)
 
         rows = await it.commit()
 
@@ -201,7 +194,7 @@ async def test_a_failed_child_fails_its_parent_and_the_letter_has_all_children()
                 "outcome": "failed",
                 "index": 1,
                 "document": {"id": 7},
-                "error": {"step": "c", "class": "InvalidInputError", "message": "rejected"},
+                "error": {"step": "b", "class": "InvalidInputError", "message": "rejected"},
             },
         ]
         [told] = [row for row in rows if row.topic == "p.g"]
@@ -210,12 +203,12 @@ async def test_a_failed_child_fails_its_parent_and_the_letter_has_all_children()
             {"id": 7},
             "InvalidInputError",
         )
-        assert told.says("headrace-error-step") == "c"
+        assert told.says("headrace-error-step") == "b"
 
 
 async def test_a_failed_child_leaves_a_hole_with_its_reason_and_a_letter():
     async with running(gather_step(C, fields=("n",), on_failed=OnFailed.HOLE)) as it:
-        fail(it, 0, 3)
+        fail_child(it, 0, 3)
         child(it, 1, 3)
         child(it, 2, 3, {"id": 7}, outcome="dropped")
 
@@ -319,7 +312,7 @@ async def test_a_tombstone_among_the_children_is_null():
 def both(**more):
     inlets = (C, derived("d", ("d",)))
     waiting = more.get("waiting", Waiting())
-    join = Join(more.pop("mode", JoinMode.ALL), waiting=waiting)
+    join = Join(more.pop("mode", JoinMode.ALL), waiting=waiting, order=(1,))
     return gather_step(*inlets, join=join, fields=("n", "d"), **more)
 
 
@@ -357,7 +350,7 @@ async def test_every_child_goes_by_the_first_parent_that_has_a_result():
         child(it, 1, 3, outcome="dropped")
         child(it, 1, 3, {"id": 7, "d": 1}, topic="p.d")
         child(it, 2, 3, outcome="dropped")
-        fail(it, 2, 3, topic="p.d")
+        fail_child(it, 2, 3, topic="p.d")
 
         rows = await it.commit()
 
@@ -482,179 +475,4 @@ async def test_two_gathers_of_one_stage_gather_what_two_splits_before_it_made():
 
         pages = {"pages": [{"n": 0}, {"n": 1}]}
         assert (row.id, row.document) == ("in-0-0", {"id": 7, "books": [pages, pages]})
-        assert it.unfinished == {}
-
-
-# Spilling and replays
-
-
-async def test_spilled_children_come_back_and_are_gathered_with_the_rest():
-    async with running(gather_step(C, fields=("n",), outlets=TOLD)) as it:
-        child(it, 0, 3)
-        child(it, 2, 3, {"id": 7}, outcome="dropped")
-        it.run.spill(1.0)
-        [spilled] = await it.commit()
-        assert (spilled.id, spilled.topic) == ("in-0-0", RETRY)
-        it.take(spilled)
-        await it.commit(1.1)
-        it.run.spill(1.0)
-        [spilled] = await it.commit()
-        it.take(spilled)
-        await it.commit(2.1)
-
-        child(it, 1, 3)
-
-        rows = await it.commit()
-        assert by_topic(rows)["out"] == [{"id": 7, "all": [{"n": 0}, {"n": 1}]}]
-        assert {row.id for row in rows} == {"in-0-0"}
-        assert all(row.says("headrace-children") is None for row in rows)
-        assert it.unfinished == {}
-        assert it.waiting == NOTHING
-
-
-async def test_spilled_children_of_an_inner_split_keep_their_place():
-    async with running(gather_step(C, fields=("n",), outlets=TOLD, level=1)) as it:
-        child(it, 0, 2, parent="in-0-0/3", children="5/2", home="2/0")
-        it.run.spill(1.0)
-        [spilled] = await it.commit()
-        it.take(spilled)
-        child(it, 1, 2, parent="in-0-0/3", children="5/2", home="2/0")
-
-        rows = await it.commit(1.1)
-
-        [told] = [row for row in rows if row.topic == "p.g"]
-        assert (told.id, told.says("headrace-children"), told.says("headrace-home")) == (
-            "in-0-0/3",
-            "5",
-            "2",
-        )
-
-
-async def failed_gather(it, count=2):
-    for index in range(count - 1):
-        child(it, index, count)
-    fail(it, count - 1, count)
-    [letter] = letters(await it.commit())
-    return letter
-
-
-@pytest.mark.parametrize("count", [1, 2, 5])
-@pytest.mark.parametrize("partial_first", [True, False])
-async def test_a_replayed_child_completes_its_replayed_siblings(count, partial_first):
-    async with running(gather_step(C, fields=("n",))) as it:
-        letter = await failed_gather(it, count)
-        acts = [
-            lambda: it.send_back(letter, "g"),
-            lambda: child(it, count - 1, count, replay=True),
-        ]
-        for act in acts if partial_first else acts[::-1]:
-            act()
-
-        [row] = await it.commit()
-
-        assert row.document == {"id": 7, "all": [{"n": n} for n in range(count)]}
-        assert row.id == "in-0-0"
-        assert await it.commit(REPLAY_PATIENCE_S + 1) == []
-        assert (it.unfinished, it.waiting) == ({}, NOTHING)
-
-
-async def test_a_replayed_child_that_fails_again_fails_its_parent_again():
-    async with running(gather_step(C)) as it:
-        letter = await failed_gather(it)
-        it.send_back(letter, "g")
-        fail(it, 1, 2, replay=True)
-
-        [again] = letters(await it.commit())
-
-        assert (again.error, again.id) == ("MissingPartError", "in-0-0")
-        assert again.document["parts"] == letter.document["parts"]
-
-
-async def test_a_replayed_child_of_a_parent_that_went_on_is_given_up_after_a_while():
-    async with running(gather_step(C, fields=("n",), on_failed=OnFailed.HOLE)) as it:
-        child(it, 1, 2, replay=True)
-
-        [letter] = await it.commit(31.0)
-
-        assert (letter.error, letter.says("headrace-error-step")) == ("StrayPartError", "g")
-        assert letter.document["count"] == 2
-        assert [part["index"] for part in letter.document["parts"]] == [1]
-        it.send_back(letter, "g")
-        [again] = await it.commit(31.0)
-        assert again.document["parts"] == letter.document["parts"]
-
-
-async def test_a_replay_that_brings_no_child_ends_by_itself_where_none_comes():
-    async with running(gather_step(C, waiting=Waiting(10.0))) as it:
-        it.send_back(await failed_gather(it, 1), "g")
-        assert await it.commit(REPLAY_PATIENCE_S - 1) == []
-        assert it.unfinished == {RETRY: 1}
-
-        assert await it.commit(2.0) == []
-
-        assert it.unfinished == {}
-        assert it.waiting == NOTHING
-
-
-async def test_children_that_come_after_such_a_replay_have_their_time():
-    async with running(gather_step(C, fields=("n",), waiting=Waiting(10.0))) as it:
-        fail(it, 0, 2)
-        fail(it, 1, 2)
-        [letter] = letters(await it.commit())
-        it.send_back(letter, "g")
-        await it.commit(100.0)
-        child(it, 1, 2, replay=True)
-        await it.commit(9.0)
-        child(it, 0, 2, replay=True)
-
-        assert by_topic(await it.commit()) == {"out": [{"id": 7, "all": [{"n": 0}, {"n": 1}]}]}
-        assert it.unfinished == {}
-
-
-# Strays
-
-
-@pytest.mark.parametrize(
-    ("index", "count", "why"),
-    [
-        (0, 3, "inlet 0 brought in-0-0 twice"),
-        (1, 4, "child 1 says that in-0-0 has 4 children, others say 3"),
-        (3, 3, "child 3 of in-0-0, which has 3"),
-    ],
-)
-async def test_a_child_that_cannot_be_is_given_up_and_the_others_go_on(index, count, why):
-    async with running(gather_step(C, fields=("n",))) as it:
-        child(it, 0, 3, key=None)
-        child(it, index, count, key=None)
-
-        [letter] = letters(await it.commit())
-        assert (letter.error, letter.message) == ("StrayPartError", why)
-        child(it, 1, 3, key=None)
-        child(it, 2, 3, key=None)
-
-        [row] = await it.commit()
-        assert row.document["all"] == [{"n": n} for n in range(3)]
-        assert it.unfinished == {}
-        assert it.waiting == NOTHING
-
-
-async def test_a_child_and_its_parent_do_not_mix():
-    async with running(gather_step(both().inlets[0], derived("d"), join=Join())) as it:
-        child(it, 0, 1)
-        it.tell("p.d", {"id": 7}, outcome="empty")
-
-        [letter] = letters(await it.commit())
-
-        assert letter.message == "in-0-0 came as a whole and as children"
-        assert letter.id == "in-0-0"
-
-
-async def test_a_stray_child_alone_leaves_no_group_behind():
-    async with running(gather_step(C)) as it:
-        child(it, 5, 3)
-
-        [letter] = letters(await it.commit())
-
-        assert letter.message == "child 5 of in-0-0, which has 3"
-        assert it.collector("g").waiting == 0
         assert it.unfinished == {}

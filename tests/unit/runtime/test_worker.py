@@ -8,7 +8,7 @@ import pytest
 from headrace.core.flow import FlowLimits
 from headrace.core.retry import RetryPolicy
 from headrace.core.topology import Ordering
-from headrace.errors import FencedError, InferenceFailedError, MetadataError
+from headrace.errors import ConfigError, FencedError, InferenceFailedError, MetadataError
 from headrace.formats.json_objects import decode, encode
 from headrace.runtime.places import Format
 from headrace.runtime.stage import Actions
@@ -311,3 +311,24 @@ async def test_the_status_counts_what_was_read_written_and_committed():
             {"InvalidInputError": 3},
         )
         assert status.is_assigned
+
+
+async def test_a_record_of_another_wire_format_ends_the_worker_before_anything_is_done_with_it():
+    async with running() as it:
+        headers = [("headrace-v", b"2"), ("headrace-id", b"in-0-0")]
+        it.broker.write(RETRY, encode({"text": "a"}), headers=headers)
+
+        with pytest.raises(ConfigError, match=r"wire format '2'; this headrace reads '1' only"):
+            await it.task
+
+        assert it.model.calls == []
+        assert it.worker.status().phase == "failed"
+
+
+async def test_an_error_in_a_timer_of_a_stage_ends_the_worker():
+    async with running() as it:
+        await asyncio.sleep(1.0)
+        it.worker.steps.later(1.0, lambda: 1 / 0)
+
+        with pytest.raises(ZeroDivisionError):
+            await it.task

@@ -123,8 +123,9 @@ def step(name, parents, writes="y", more=""):
         # Two branches, one field.
         ([step("a", "docs"), step("b", "docs"), step("last", "[a, b]", "z")],
          ["6: E055 step 'last' joins 'a' and 'b', which both write 'y'; say `prefer: a`, or write different fields"]),
-        ([step("a", "docs", "y.k"), step("b", "docs"), step("last", "[a, b]", "z", ", prefer: a")],
+        ([step("a", "docs", "y.k"), step("b", "docs"), step("last", "[a, b]", "z", ", prefer: a, optional: b")],
          ["6: E055 step 'last' joins 'a' and 'b', which both write 'y.k'; say `prefer: a`, or write different fields"]),
+        ([step("a", "docs", "y.k"), step("b", "docs"), step("last", "[a, b]", "z", ", prefer: a")], []),
         (["  a: {from: docs, function: r:a}", "  b: {from: docs, function: r:b}", step("last", "[a, b]", "z")],
          ["6: E055 step 'last' joins 'a' and 'b', which both may write anything; let the functions on the way say what they write, in `writes`"]),
         (["  a: {from: docs, function: r:a}", step("b", "docs"), step("last", "[a, b]", "z", ", optional: a")],

@@ -128,12 +128,14 @@ def test_the_same_comes_of_a_stage_that_is_not_fused(ran):
 def test_a_page_that_never_comes_is_waited_for_until_the_timeout(ran):
     strict = ("negation:\n    {from", "negation:\n    {strict: true, ordering: partition, from")
     hasty = ("      timeout: 10m\n", "      timeout: 3s\n")
+    patient = ("on_missing: dead_letter", "on_missing: proceed")
     hole = {"failed": {"step": "chart", "error": "MissingPartError"}}
     expected = json.dumps({"chart_id": 1, "pages": [hole]})
     letters = "dead_letters: [{step: chart, error: MissingPartError}], halted: [1]"
-    case = f"input: [{chart('unreadable')}], expect: [{expected}], {letters}"
+    source = f"input: [{chart('unreadable')}]"
 
-    assert ran(case, edits=[strict, hasty]) == []
+    assert ran(f"{source}, {letters}", edits=[strict, hasty]) == []
+    assert ran(f"{source}, expect: [{expected}], {letters}", edits=[strict, hasty, patient]) == []
 
 
 def test_a_function_that_raises_is_a_dead_letter_of_its_child(ran, monkeypatch):

@@ -71,6 +71,12 @@ def test_every_sink_of_a_pipeline_is_read():
     assert documents(done)[1][2] == {"loud": "A"}
 
 
+def test_a_result_tells_which_models_worked_on_it():
+    (result,) = rehearsed(values("a")).results
+
+    assert result.models == "shout=upper@1"
+
+
 def test_a_poison_record_is_found_and_its_batch_goes_on():
     model = ScriptedModel(poison=lambda text: text == "bad")
 
