@@ -151,6 +151,21 @@ sinks: {{out0: book}}
     act(steps, many=40)
 
 
+@pytest.mark.parametrize("ordering", ["key", "partition"])
+def test_joins_of_one_stage_with_different_carriers_keep_the_order(ordering: str) -> None:
+    steps = f"""
+steps:
+  a: {{from: in0, {up("text", "f1")}}}
+  b: {{from: in0, {up("note", "f2")}}}
+  j: {{from: [a, b], {up("f1", "f3")}, batch: {{max_size: 1}}, stage: both}}
+  k: {{from: [b, j], {up("f2", "f4")}, batch: {{max_size: 1}}, stage: both}}
+sinks: {{out0: k}}
+"""
+
+    latency_s = {"j": 2.0, "k": 2.0}
+    act(steps, ordering=ordering, latency_s=latency_s, limits=LIMITS, many=40)
+
+
 def test_siblings_keep_their_order_in_a_fused_stage_as_they_do_apart() -> None:
     steps = f"""
 steps:
