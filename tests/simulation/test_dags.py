@@ -9,10 +9,10 @@ import pytest
 
 from headrace.testing.clock import explore
 from tests.simulation import dags
-from tests.simulation.dag_schedules import Run, dag_schedule
+from tests.simulation.dag_schedules import Run, dag_schedule, late_schedule
 
-SCHEDULES = int(os.environ.get("HEADRACE_DAG_SCHEDULES", "600"))
-BLOCKS = 6
+SCHEDULES = int(os.environ.get("HEADRACE_DAG_SCHEDULES", "1000"))
+BLOCKS = 5
 
 
 def calm(seed: int) -> Coroutine[Any, Any, Run]:
@@ -46,3 +46,7 @@ def test_a_dag_of_consumer_groups_does_what_the_interpreter_says() -> None:
 
 def test_the_same_dag_in_one_consumer_group_does_the_same() -> None:
     explore(fused, range(SCHEDULES // 4), limit_s=3600)
+
+
+def test_an_id_ends_once_though_its_parts_come_late() -> None:
+    explore(late_schedule, range(SCHEDULES // 4), limit_s=3600)
