@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from headrace.testing import Interpreter
@@ -36,7 +36,7 @@ def test_edges_carry_all_that_is_read_after_them() -> None:
         check(random.Random(seed))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True, phases=[Phase.generate])
 @given(st.randoms(use_true_random=False))
 def test_edges_carry_all_that_is_read_after_them_in_small_pipelines(rng: random.Random) -> None:
     check(rng)

@@ -45,9 +45,9 @@ def parent_finished_before_its_last_child(patch: pytest.MonkeyPatch) -> None:
 def carrier_field_dropped(patch: pytest.MonkeyPatch) -> None:
     brought = Parting.brought
 
-    def forgetful(self: Parting, live: Fields, carrier: int) -> Iterator[Fields]:
-        for number, fields in enumerate(brought(self, live, carrier)):
-            yield fields[1:] if number == carrier and fields else fields
+    def forgetful(self: Parting, live: Fields) -> Iterator[Fields]:
+        for number, fields in enumerate(brought(self, live)):
+            yield fields[1:] if number == self.carrier() and fields else fields
 
     patch.setattr(Parting, "brought", forgetful)
 

@@ -122,7 +122,7 @@ def diamond() -> Topology:
         ],
         ["l", "r"],
         ["sum"],
-        join=Join(),
+        join=Join(order=(1,)),
         sinks=(Sink("out", fields=("id", "sum")),),
     )
     return topology("diamond", *(stage("diamond", "in", each) for each in (left, right, both)))
@@ -283,7 +283,7 @@ def records() -> Topology:
         ["entities", "negated"],
         ["codes"],
         level=1,
-        join=Join(),
+        join=Join(order=(1,)),
         links=(Link("checked", fields=(*coded, "page.date"), tells=True),),
     )
     icd10 = Model("icd10", ("grpc://localhost:1",), "icd10", versions=(("3", 95), ("4", 5)))

@@ -417,11 +417,15 @@ def finish(records: Sequence[Record], outputs: Sequence[Output]) -> None:
 
 
 def _count_blocked(record: Record, change: int) -> None:
-    """Count a finished record that waits for an earlier one, and all that follow it."""
+    """Count a finished record that waits for an earlier one.
+
+    Those that follow it only wait: what the earlier one still needs may come behind them.
+    """
     record.ledger.blocked += change
     if record.followers is not None:
         for follower in record.followers:
-            follower.ledger.blocked += change
+            follower.ledger.waiting += change
+            follower.ledger.waiting_bytes += change * len(follower.value or b"")
 
 
 def leader_of(record: Record) -> Record:

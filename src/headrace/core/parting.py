@@ -6,6 +6,7 @@ from itertools import combinations
 
 from headrace.core.effects import surely_written_by, written_by
 from headrace.core.fields import common, minus, union
+from headrace.core.known import known_fields
 from headrace.core.lineage import Lineage
 from headrace.core.topology import Fields, GatherStep, Step
 
@@ -29,7 +30,9 @@ class Clash:
 
 def partings(lineage: Lineage) -> Mapping[str, "Parting"]:
     """Return every join with what its branches wrote since they parted, by step."""
-    return {step.name: Parting(step, lineage) for step in lineage.steps if step.join is not None}
+    known = known_fields(lineage)
+    joins = (step for step in lineage.steps if step.join is not None)
+    return {step.name: Parting(step, lineage, known) for step in joins}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +42,21 @@ class Parting:
     Attributes:
         step: The join.
         lineage: Where it stands.
+        known: The fields that each step's results can have.
     """
 
     step: Step
     lineage: Lineage
+    known: Mapping[str, Fields]
 
     def since(self, one: int, other: int) -> Fields:
         """Return what the branch of one inlet wrote in steps that the other does not come from."""
-        return union(*(written_by(step) for step in self._own(one, other)))
+        return self._left(one, (written_by(step) for step in self._own(one, other)))
 
     def _said(self, one: int, other: int) -> Fields:
         """Return what `since` returns, but for steps that may write anything."""
         written = (written_by(step) for step in self._own(one, other))
-        return union(*(fields for fields in written if fields is not None))
+        return self._left(one, (fields for fields in written if fields is not None))
 
     def _own(self, one: int, other: int) -> Iterator[Step]:
         """Yield the steps of one inlet's branch that the other does not come from."""
@@ -178,7 +183,11 @@ class Parting:
         """Return what the branch of one inlet surely wrote since it parted from another one."""
         passed = self.lineage.passed.get(self.step.inlets[one].step, frozenset())
         own = (step for step in self._own(one, other) if step.name in passed)
-        return union(*(surely_written_by(step) for step in own))
+        return self._left(one, (surely_written_by(step) for step in own))
+
+    def _left(self, at: int, written: Iterable[Fields]) -> Fields:
+        """Return what is left of what a branch wrote: a split keeps some of it for its gather."""
+        return common(union(*written), self.known.get(self.step.inlets[at].step))
 
     @property
     def _preferred(self) -> int | None:

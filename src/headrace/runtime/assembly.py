@@ -114,7 +114,7 @@ class Assembly:
         carrier = next((part for part in parts if part.inlet == join.carrier), parts[0])
         document = carrier.content.document
         others = [part for part in parts if part is not carrier]
-        others.sort(key=lambda part: part.inlet == join.prefer)
+        others.sort(key=lambda part: join.order.index(part.inlet))
         for part in others:
             document = self._overlays[part.inlet](document, part.content.document)
         return document

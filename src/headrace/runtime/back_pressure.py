@@ -91,12 +91,14 @@ class BackPressure:
 
     def _load(self, ledger: Ledger) -> Load:
         limits, share = self._limits, 0.0
+        size = ledger.in_flight_bytes - ledger.waiting_bytes
         if ledger.held and self._open_at(ledger.partition.partition) > 1:
             # The topic that leads is paused; the one that its parts wait for goes on.
             share = max(ledger.held / limits.partition_records, self._waiting_share())
+            size += ledger.held_bytes
         if ledger.partition.topic not in self._retry_topics:
             records = max(ledger.blocked, round(share * limits.partition_records))
-            return Load(records, ledger.in_flight_bytes, ledger.map_load)
+            return Load(records, size, ledger.map_load)
         share = max(share, self._delayed_share())
         return Load(round(share * limits.partition_records), 0, ledger.map_load)
 

@@ -230,18 +230,14 @@ class _Journey:
             if step.when and not self._rules.conditions[step.when](fate.document):
                 return {which: DROPPED}
             made = self._made(step, which, deepcopy(fate.document))
+            routed = {each: self._routed(step, one) for each, one in made.items()}
+            for one in routed.values():
+                self._check_keys(step, one)
         except HeadraceError as error:
+            # All children of a parent, or none: one that has no way fails their parent.
             return {which: self._give_up(step, which, error)}
-        return {each: self._left(step, each, one) for each, one in made.items()}
-
-    def _left(self, step: Step, which: Children, fate: Fate) -> Fate:
-        """Route what a step made, and write it to the sinks."""
-        try:
-            routed = self._routed(step, fate)
-            self._check_keys(step, routed)
-        except HeadraceError as error:
-            return self._give_up(step, which, error)
-        self._sink(step, which, routed)
+        for each, one in routed.items():
+            self._sink(step, each, one)
         return routed
 
     def _tombstone(self, step: Step, which: Children) -> Fate:

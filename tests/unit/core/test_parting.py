@@ -78,6 +78,15 @@ def test_a_branch_that_gathered_does_not_bring_the_document():
     assert brought(cut, gathered, model("a"), end) == (1, ["all", "*"])
 
 
+def test_what_a_split_does_not_keep_is_not_left_to_its_gather():
+    steps = [model("a", writes=["x", "y"])]
+    steps += [SplitStep(name="cut", inlets=(inlet("a"),), each="ps", as_="p", keep=("y",))]
+    steps += [GatherStep(name="g", inlets=(inlet("cut"),), split="cut", into="all")]
+    end = model("end", DOCS, inlet("g"), sinks=(Sink("out", "", ("x", "y")),))
+
+    assert brought(*steps, end) == (0, ["x", "y"])
+
+
 def test_the_preferred_parent_brings_what_several_wrote():
     end = model("end", inlet("a"), inlet("b"), inlet("c"), join=Join(prefer=1), **SINK)
     steps = [model("a", writes=["x", "a"]), model("b", writes=["x"]), model("c", writes=["x", "c"])]

@@ -5,7 +5,7 @@ import itertools
 import json
 import random
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace.core import wire
 from headrace.core.bundle import Bundle
@@ -268,7 +268,10 @@ def join_step(*inlets, timeout_s=None, on_missing=None, sinks=OUT, **how):
         waiting = Waiting(timeout_s, on_missing, waiting.late_after_s)
     of_join = {name: how.pop(name) for name in ("mode", "carrier", "prefer") if name in how}
     name = how.pop("name", "j")
-    return Step(name=name, inlets=inlets, join=Join(**of_join, waiting=waiting), sinks=sinks, **how)
+    join = Join(**of_join, waiting=waiting)
+    others = (number for number in range(len(inlets)) if number != join.carrier)
+    join = replace(join, order=tuple(sorted(others, key=lambda number: number == join.prefer)))
+    return Step(name=name, inlets=inlets, join=join, sinks=sinks, **how)
 
 
 def gather_step(*inlets, **more):

@@ -312,7 +312,7 @@ async def test_a_tombstone_among_the_children_is_null():
 def both(**more):
     inlets = (C, derived("d", ("d",)))
     waiting = more.get("waiting", Waiting())
-    join = Join(more.pop("mode", JoinMode.ALL), waiting=waiting)
+    join = Join(more.pop("mode", JoinMode.ALL), waiting=waiting, order=(1,))
     return gather_step(*inlets, join=join, fields=("n", "d"), **more)
 
 

@@ -170,7 +170,7 @@ async def test_a_record_that_expires_in_a_stage_does_not_reach_its_next_model():
 
 
 async def test_a_record_that_expires_while_it_waits_for_others_does_not_reach_the_model():
-    step_ = model_step("j", [A, derived("b")], ["text"], ["up"], join=Join(), sinks=OUT)
+    step_ = model_step("j", [A, derived("b")], ["text"], ["up"], join=Join(order=(1,)), sinks=OUT)
     async with running(step_) as it:
         deadline = [("headrace-deadline", b"%d" % (it.now_ms() + 1_000))]
         it.tell("p.a", {"text": "a"}, headers=deadline)
