@@ -83,7 +83,7 @@ class Assignments:
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._group = group
         self._lanes = lanes
-        self._together = frozenset(together)
+        self._together = tuple(together)  # in this order everywhere: a run can be repeated
         self._slot = slot
         self._stats = stats
         self._ignore_metadata = ignore_metadata

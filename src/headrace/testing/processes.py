@@ -22,13 +22,13 @@ class SimulatedProcess:
     def __init__(self, slot: str) -> None:
         self.slot = slot
         self.is_dead = False
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], None] = {}  # ordered: a run is repeated exactly
         self._on_crash: list[Callable[[], None]] = []
 
     def owns(self, task: asyncio.Task[Any]) -> None:
         """Let a task die with this process."""
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(lambda ended: self._tasks.pop(ended, None))
 
     def on_crash(self, callback: Callable[[], None]) -> None:
         """Have the outside world react to the death of this process."""
