@@ -104,7 +104,8 @@ def _declared(topology: Topology) -> Iterator[NeededTopic]:
 
 
 def _internal(topology: Topology) -> Iterator[NeededTopic]:
-    # Time and size must not remove an unfinished record; the workers purge finished ones.
+    # Time and size must not remove an unfinished record, the workers purge finished ones; a dead
+    # letter has its source's timestamp, and would be too old at once where that is old.
     kept = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
     for stage in topology.stages:
         root = (stage.root or stage.sources[0].topic,)
@@ -114,7 +115,7 @@ def _internal(topology: Topology) -> Iterator[NeededTopic]:
             yield _own(topology, root, retry_topic, TopicKind.RETRY, kept)
     sources = tuple(source.topic for source in topology.sources)
     letters, control = topology.dead_letter_topic, control_topic(topology)
-    yield _own(topology, sources, letters, TopicKind.DEAD_LETTERS, {"cleanup.policy": "delete"})
+    yield _own(topology, sources, letters, TopicKind.DEAD_LETTERS, kept)
     yield _own(topology, sources, control, TopicKind.CONTROL, {"cleanup.policy": "compact"})
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from headrace.core.retry import RetryPolicy
 
@@ -288,7 +288,10 @@ class Step:
         retry: How failed calls are repeated.
         strict: Whether a lane stops at a failed record instead of dead-lettering it.
         tombstones: What becomes of records without a value.
+        kind: The word for it in the pipeline file.
     """
+
+    kind: ClassVar[str] = ""
 
     name: str
     inlets: tuple[Inlet, ...] = ()
@@ -303,11 +306,6 @@ class Step:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     strict: bool = False
     tombstones: Tombstones = Tombstones.FORWARD
-
-    @property
-    def kind(self) -> str:
-        """The word for it in the pipeline file."""
-        raise NotImplementedError
 
     @property
     def tells(self) -> bool:
@@ -326,15 +324,12 @@ class ModelStep(Step):
         batch: How records gather.
     """
 
+    kind = "model"
+
     model: Model
     inputs: tuple[Input, ...]
     outputs: tuple[OutputField, ...]
     batch: BatchPolicy = field(default_factory=BatchPolicy)
-
-    @property
-    def kind(self) -> str:
-        """The word for it in the pipeline file."""
-        return "model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,6 +347,8 @@ class FunctionStep(Step):
         batch: How records gather.
     """
 
+    kind = "function"
+
     function: str
     folder: str = ""
     reads: Fields = None
@@ -360,11 +357,6 @@ class FunctionStep(Step):
     workers: int = 1
     is_process: bool = False
     batch: BatchPolicy = field(default_factory=BatchPolicy)
-
-    @property
-    def kind(self) -> str:
-        """The word for it in the pipeline file."""
-        return "function"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,16 +371,13 @@ class SplitStep(Step):
         is_spread: Whether children are spread over the partitions.
     """
 
+    kind = "split"
+
     each: str
     as_: str
     keep: tuple[str, ...] = ()
     max_children: int = 10_000
     is_spread: bool = False
-
-    @property
-    def kind(self) -> str:
-        """The word for it in the pipeline file."""
-        return "split"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -407,6 +396,8 @@ class GatherStep(Step):
         max_bytes: Most bytes of children's documents.
     """
 
+    kind = "gather"
+
     split: str
     into: str
     fields: Fields = None
@@ -414,11 +405,6 @@ class GatherStep(Step):
     on_failed: OnFailed = OnFailed.DEAD_LETTER
     waiting: Waiting = field(default_factory=Waiting)
     max_bytes: int = 16 * 2**20
-
-    @property
-    def kind(self) -> str:
-        """The word for it in the pipeline file."""
-        return "gather"
 
 
 @dataclass(frozen=True, slots=True)

@@ -342,3 +342,65 @@ def test_of_many_failed_children_the_first_are_named():
         "failed children: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more of 13;"
         " children not in time: 12 of 13"
     )
+
+
+# What ended early
+
+
+def ended(count=None, *parts):
+    it = Joining()
+    it.add(*parts, count=count)
+    it.table.end_early(it.group)
+    return it
+
+
+def test_an_id_that_ended_early_is_not_complete_before_its_marker_is_there():
+    it = ended(None, part(0))
+    assert it.table.open_at(0) == 0
+
+    assert not it.add(part(1))
+
+    it.table.remember(it.group, [part(0)], None)
+    assert it.table.is_complete(it.group)
+    assert it.group.contents == [""]
+
+
+def test_a_marker_says_how_many_children_there_are_where_nothing_else_does():
+    it = Joining(1)
+    it.table.remember(it.group, [part(0, index=1)], 3)
+
+    assert it.group.count == 3
+    assert not it.add(part(0, index=0), count=3)
+    assert it.add(part(0, index=2), count=3)
+
+
+def test_a_marker_without_children_takes_nothing_from_what_late_ones_say():
+    it = Joining(1)
+    it.add(part(0, index=0), count=2)
+
+    it.table.remember(it.group, [], None)
+
+    assert it.add(part(0, index=1), count=2)
+
+
+def test_what_had_come_may_not_come_again_unless_the_id_begins_again():
+    it = ended(None, part(0))
+    with pytest.raises(StrayPartError, match="twice"):
+        it.add(part(0))
+    it.table.remember(it.group, [part(0)], None)
+
+    it.table.reopen(it.group)
+
+    assert it.table.open_at(0) == 1
+    assert [it.add(part(0)), it.add(part(1))] == [False, True]
+
+
+def test_late_parts_stay_where_an_id_begins_again():
+    it = ended(2, part(0, index=0))
+    it.table.remember(it.group, [part(0, index=0)], 2)
+    it.add(part(1, index=0), count=2)
+
+    it.table.reopen(it.group)
+
+    assert it.group.count == 2
+    assert it.group.contents == [""]

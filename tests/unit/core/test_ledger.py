@@ -356,3 +356,21 @@ def test_a_ledger_without_a_draft_goes_on_from_what_it_wrote_last():
 
     assert ledger.resolve(Committed(None))
     assert not ledger.resolve(Committed(1, "of somebody else"))
+
+
+def test_what_was_durable_before_a_restart_is_not_taken():
+    ledger = Ledger(PARTITION, Committed(0, "m"), 0, Runs([(1, 2)]), Ordering.NONE)
+
+    fresh = ledger.take(records_of(0, 1, 2))
+
+    assert [record.offset for record in fresh] == [0, 2]
+
+
+def test_a_draft_that_kafka_has_is_settled_by_what_is_stored():
+    ledger = ledger_of()
+    finish(ledger.take(records_of(0, 1)), [()] * 2)
+    draft = ledger.draft(9, "w0", 1)
+
+    assert ledger.resolve(draft.committed)
+
+    assert (ledger.base, ledger.in_flight, ledger.has_draft) == (2, 0, False)

@@ -69,10 +69,11 @@ def test_declared_topics_are_created_as_the_pipeline_says():
     }
 
 
-def test_time_removes_nothing_from_a_retry_topic():
-    retry = next(t for t in needed_topics(topology()) if t.kind is TopicKind.RETRY)
+@pytest.mark.parametrize("kind", [TopicKind.RETRY, TopicKind.DEAD_LETTERS])
+def test_time_removes_neither_a_retry_record_nor_a_dead_letter(kind):
+    topic = next(t for t in needed_topics(topology()) if t.kind is kind)
 
-    assert retry.config["retention.ms"] == "-1"
+    assert topic.config["retention.ms"] == "-1"
 
 
 def test_every_derived_topic_is_needed_once_and_belongs_to_the_source_it_comes_from():

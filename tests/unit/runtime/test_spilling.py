@@ -4,9 +4,13 @@ import asyncio
 
 from headrace.core.records import TopicPartition
 from headrace.core.topology import (
+    Link,
     Outlet,
+    Sink,
 )
+from headrace.testing import ScriptedModel
 from tests.unit.runtime.stages import (
+    IN,
     NOTHING,
     A,
     by_topic,
@@ -14,11 +18,14 @@ from tests.unit.runtime.stages import (
     closed_join,
     derived,
     fail,
+    fused,
     gather_step,
     join_step,
     letters,
+    model,
     parts_of,
     running,
+    step,
 )
 
 B = derived("b", ("b",))
@@ -192,3 +199,61 @@ async def test_spilled_children_of_an_inner_split_keep_their_place():
             "5",
             "2",
         )
+
+
+# Several groups of one record
+
+
+def twice_joined():
+    """Return two joins that both hold a document of a record of `in`."""
+    first = step("x", IN, links=(Link("j", tells=True), Link("k", tells=True)))
+    one = join_step(fused("x"), B)
+    other = join_step(fused("x"), derived("c", ("c",)), name="k", sinks=(Sink("other"),))
+    return first, one, other
+
+
+async def test_groups_of_one_record_leave_together_and_come_back_each_for_itself():
+    async with running(*twice_joined()) as it:
+        it.read("in", {"id": 1})
+        await it.commit()
+        assert it.unfinished == {"in": 1}
+
+        assert it.run.spill(1.0) == 2
+
+        spilled = await it.commit()
+        assert {row.topic for row in spilled} == {RETRY, "p.k.retry"}
+        assert it.unfinished == {}
+        for row in spilled:
+            it.take(row)
+        it.tell("p.b", {"b": 2})
+        assert by_topic(await it.commit(1.1)) == {"out": [{"id": 1, "b": 2}]}
+        it.tell("p.c", {"c": 3})
+        assert by_topic(await it.commit()) == {"other": [{"id": 1, "c": 3}]}
+        assert it.unfinished == {}
+
+
+async def test_of_two_records_the_later_one_leaves_first_with_all_it_holds():
+    async with running(*twice_joined()) as it:
+        for _ in range(2):
+            it.read("in", {"id": 1})
+        await it.commit()
+        it.tell("p.b", {"b": 2}, id_="in-0-1")
+        await it.commit()
+
+        assert it.run.spill(0.5) == 1
+        assert it.run.spill(1.0) == 2
+
+
+async def test_a_group_stays_while_anything_else_of_its_record_is_on_its_way():
+    first = step("x", IN, links=(Link("j", tells=True), Link("m")))
+    slow = ScriptedModel(latency_s=(5.0, 5.0))
+    steps = [first, join_step(fused("x"), B), model("m", fused("x"), "id", sinks=(Sink("other"),))]
+    async with running(*steps, models={"m": [slow]}) as it:
+        it.read("in", {"id": "a"})
+        await it.commit()
+        assert it.run.spill(1.0) == 0
+
+        await it.commit(5.1)
+
+        assert it.run.spill(1.0) == 1
+        assert {row.topic for row in await it.commit()} == {RETRY, "other"}
