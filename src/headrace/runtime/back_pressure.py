@@ -1,7 +1,8 @@
 """When a worker stops taking records, and which partitions it pauses."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Protocol
 
 from headrace.core.flow import Flow, FlowLimits, Load
 from headrace.core.ledger import Ledger
@@ -13,6 +14,18 @@ _RETRY_SHARE = 0.5
 _WAITING_SHARE = 0.5
 
 
+class Meetings(Protocol):
+    """Where records wait for parts of their own in other topics."""
+
+    def open_at(self, place: int) -> int:
+        """Return how many ids of a partition number wait for parts; one always may."""
+        ...
+
+    def is_needed(self, partition: TopicPartition) -> bool:
+        """Whether the lowest id that waits may find its parts in a partition."""
+        ...
+
+
 class BackPressure:
     """Holds a worker to its limits, by what its ledgers hold.
 
@@ -21,7 +34,7 @@ class BackPressure:
         assignments: The ledgers.
         limits: How much may be held.
         retry_topics: Topics whose records wait until they are due.
-        open_at: How many ids of a partition number wait for parts; one always may.
+        meetings: Where records wait for parts of their own in other topics, None for nowhere.
     """
 
     def __init__(
@@ -30,12 +43,12 @@ class BackPressure:
         assignments: Assignments,
         limits: FlowLimits,
         retry_topics: Iterable[str],
-        open_at: Callable[[int], int] = lambda _: 0,
+        meetings: Meetings | None = None,
     ) -> None:
         self._source = source
         self._assignments = assignments
         self._limits = limits
-        self._open_at = open_at
+        self._meetings = meetings
         self._retry_topics = frozenset(retry_topics)
         self._flow: Flow[TopicPartition] = Flow(limits)
         self._relieved = asyncio.Event()
@@ -43,7 +56,7 @@ class BackPressure:
 
     async def await_room(self) -> None:
         """Return when the worker may take more."""
-        while not self._has_room():
+        while not self.has_room:
             self._relieved.clear()
             await self._relieved.wait()
 
@@ -63,7 +76,9 @@ class BackPressure:
         self.regulate()
         self._relieved.set()
 
-    def _has_room(self) -> bool:
+    @property
+    def has_room(self) -> bool:
+        """Whether the worker may take more."""
         owned = self._assignments.owned
         return self._flow.has_room(
             sum([each.in_flight - each.blocked - each.waiting for each in owned]),
@@ -92,12 +107,17 @@ class BackPressure:
     def _load(self, ledger: Ledger) -> Load:
         limits, share = self._limits, 0.0
         size = ledger.in_flight_bytes - ledger.waiting_bytes
-        if ledger.held and self._open_at(ledger.partition.partition) > 1:
+        meetings, place = self._meetings, ledger.partition.partition
+        if ledger.held and meetings is not None and meetings.open_at(place) > 1:
             # The topic that leads is paused; the one that its parts wait for goes on.
             share = max(ledger.held / limits.partition_records, self._waiting_share())
             size += ledger.held_bytes
         if ledger.partition.topic not in self._retry_topics:
-            records = max(ledger.blocked, round(share * limits.partition_records))
+            records = ledger.blocked
+            if records >= limits.partition_records and meetings is not None:
+                # What blocks them may wait for a record behind them.
+                records = 0 if meetings.is_needed(ledger.partition) else records
+            records = max(records, round(share * limits.partition_records))
             return Load(records, size, ledger.map_load)
         share = max(share, self._delayed_share())
         return Load(round(share * limits.partition_records), 0, ledger.map_load)

@@ -236,14 +236,20 @@ class Collector:
 
     def waits_for(self, partitions: Collection[TopicPartition]) -> bool:
         """Whether a group waits for a part that would come through one of the partitions."""
-        for group in self._table:
-            if group.is_closed:
-                continue
-            for number_, topics in enumerate(self._topics):
-                reached = any(TopicPartition(topic, group.place) in partitions for topic in topics)
-                if reached and self._table.lacks(group, number_):
-                    return True
-        return False
+        return any(
+            self.lacks(group, partition)
+            for group in self._table
+            if not group.is_closed
+            for partition in partitions
+        )
+
+    def lacks(self, group: Group[Item], partition: TopicPartition) -> bool:
+        """Whether a group waits for a part that would come through a partition."""
+        topic, place = partition
+        return place == group.place and any(
+            topic in topics and self._table.lacks(group, inlet)
+            for inlet, topics in enumerate(self._topics)
+        )
 
     def open_at(self, place: int) -> int:
         """Return how many ids of a partition number wait here."""

@@ -6,7 +6,7 @@ from functools import partial
 
 from headrace.core import wire
 from headrace.core.records import Record
-from headrace.core.topology import GatherStep, Ordering, Stage, Step
+from headrace.core.topology import GatherStep, Inlet, Ordering, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +28,23 @@ UNORDERED = Lanes(Ordering.NONE)
 def lanes_of(stage: Stage) -> Mapping[str, Lanes]:
     """Return how the records of every topic that a stage reads are lined up.
 
-    Where parts of a record meet, only those of the carrier keep their order, and where children
-    are gathered only the first of each parent; the others follow them. Two that meet must not both
-    have a lane: they could wait for each other for ever. What comes through a retry topic has none.
+    Of the topics whose records meet, directly or by way of others, one keeps its order, if it can
+    the carrier's of the first join; and of children that are gathered the first of each parent.
+    All others follow them: two that meet must not both have a lane, or they could wait for each
+    other for ever. What comes through a retry topic has none.
     """
-    carriers, others, gathering = _roles(stage)
-    lanes: dict[str, Lanes] = {}
-    for source in stage.sources:
-        topic = source.topic
-        if topic in others or topic not in carriers:
-            lanes[topic] = UNORDERED
-        elif topic in gathering:
-            lanes[topic] = Lanes(stage.ordering, partial(is_first_of_its_kin, gathering[topic]))
-        else:
-            lanes[topic] = Lanes(stage.ordering)
-    return lanes
+    gathering = _gathering(stage)
+    leading = {leader for leader, _ in _families(stage).values()}
+    return {
+        topic: UNORDERED if topic not in leading else _lanes(stage, topic, gathering)
+        for topic in (source.topic for source in stage.sources)
+    }
+
+
+def _lanes(stage: Stage, topic: str, gathering: Mapping[str, int]) -> Lanes:
+    if topic not in gathering:
+        return Lanes(stage.ordering)
+    return Lanes(stage.ordering, partial(is_first_of_its_kin, gathering[topic]))
 
 
 def reaching(stage: Stage) -> Mapping[str, Sequence[frozenset[str]]]:
@@ -73,37 +75,40 @@ def is_first_of_its_kin(level: int, record: Record) -> bool:
     return all(index == b"0" for index in id_.split(b"/")[1 + level :])
 
 
-def _roles(stage: Stage) -> tuple[set[str], set[str], dict[str, int]]:
-    """Return the topics that drive a step, those that meet one that drives, those gathered.
-
-    Of the last also inside how many splits the record is that their children are gathered to.
-    """
+def _families(stage: Stage) -> Mapping[str, tuple[str, frozenset[str]]]:
+    """Return per topic which one leads those that its records may meet, and all of them."""
     drivers: dict[str, str] = {}
-    carriers: set[str] = set()
-    others: set[str] = set()
+    families: dict[str, tuple[str, frozenset[str]]] = {}
+    for step in stage.steps:
+        carrier = step.join.carrier if step.join is not None else 0
+        driver = drivers[step.name] = _driver(step.inlets[carrier], drivers)
+        for inlet in step.inlets:
+            _unite(families, driver, _driver(inlet, drivers))
+    return families
+
+
+def _driver(inlet: Inlet, drivers: Mapping[str, str]) -> str:
+    return inlet.topic or drivers[inlet.step]
+
+
+def _unite(families: dict[str, tuple[str, frozenset[str]]], first: str, second: str) -> None:
+    leader, members = families.get(first, (first, frozenset({first})))
+    _, others = families.get(second, (second, frozenset({second})))
+    united = (leader, members | others)
+    families.update(dict.fromkeys(united[1], united))
+
+
+def _gathering(stage: Stage) -> Mapping[str, int]:
+    """Return the topics whose records are gathered, and inside how many splits the result is."""
     gathering: dict[str, int] = {}
     splits = {step.name for step in stage.steps}
-    behind: dict[str, set[str]] = {}
+    behind: dict[str, frozenset[str]] = {}
     for step in stage.steps:
-        reaching = [_reaching(inlet.topic, inlet.step, behind) for inlet in step.inlets]
-        carrier = step.join.carrier if step.join is not None else 0
-        driver = _driver(step, carrier, drivers)
-        drivers[step.name] = driver
-        carriers.add(driver)
-        everything = set().union(*reaching)
-        if step.join is not None:
-            others |= everything - {driver}
+        reached = frozenset().union(
+            *({inlet.topic} if inlet.topic else behind[inlet.step] for inlet in step.inlets)
+        )
+        behind[step.name] = reached
         if isinstance(step, GatherStep) and step.split not in splits:
-            for topic in everything:
+            for topic in reached:
                 gathering[topic] = min(step.level, gathering.get(topic, step.level))
-        behind[step.name] = everything
-    return carriers, others, gathering
-
-
-def _reaching(topic: str, step: str, behind: Mapping[str, set[str]]) -> set[str]:
-    return {topic} if topic else behind[step]
-
-
-def _driver(step: Step, carrier: int, drivers: Mapping[str, str]) -> str:
-    inlet = step.inlets[carrier]
-    return inlet.topic or drivers[inlet.step]
+    return gathering

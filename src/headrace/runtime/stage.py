@@ -155,6 +155,20 @@ class StageRun:
             collector.spill(group, row)
         return len(rows)
 
+    def is_needed(self, partition: TopicPartition) -> bool:
+        """Whether the lowest id that waits in a partition number may find its parts there."""
+        place = partition.partition
+        waiting = [
+            (source_offset(group.id), number, group)
+            for number, collector in enumerate(self.collectors)
+            for group in collector.groups
+            if group.place == place
+        ]
+        if not waiting:
+            return False
+        _, number, group = min(waiting, key=lambda each: each[:2])
+        return self.collectors[number].lacks(group, partition)
+
     def open_at(self, place: int) -> int:
         """Return how many ids of a partition number wait for parts."""
         return max([each.open_at(place) for each in self.collectors], default=0)

@@ -116,7 +116,7 @@ class Worker:
             self.assignments,
             settings.limits,
             stage.retry_topics.values(),
-            self.steps.open_at,
+            self.steps if stage.collects else None,
         )
         self._intake = Intake(stage, self.steps, settings.now_ms, self.stats)
         self._committer = Committer(
@@ -236,8 +236,11 @@ class Worker:
             # What was spilled, or ended without a commit, made room as well.
             self.back_pressure.relieve()
             paused = self.back_pressure.paused
-            if paused and self.steps.waits_for(paused):
+            is_stuck = not (self.back_pressure.has_room or self.steps.busy)
+            if is_stuck or (paused and self.steps.waits_for(paused)):
                 spilled = self.steps.spill(SPILL_SHARE)
+                if not spilled:
+                    continue
                 self.stats.spilled += spilled
                 log.info(
                     "memory is full: %d incomplete records wait in the retry topic",
