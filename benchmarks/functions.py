@@ -14,7 +14,7 @@ from pathlib import Path
 
 import uvloop
 
-from headrace.core.topology import FunctionStep
+from headrace.core.steps import FunctionStep
 from headrace.functions import caller_of
 
 SOURCE = """

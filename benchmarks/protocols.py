@@ -19,7 +19,7 @@ import time
 
 import uvloop
 
-from headrace.core.topology import Input, Model, OutputField, Profile
+from headrace.core.models import Input, Model, OutputField, Profile
 from headrace.inference.protocols import client_of
 from headrace.testing.oip_server import Answer, OipServer, Tensor
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import uvloop
 
 from headrace.cli.settings import load_pipeline
-from headrace.core.topology import ModelStep
+from headrace.core.steps import ModelStep
 from headrace.local.model_server import ModelServer
 from headrace.wiring import client_for
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path as File
 from typing import Any, TypeAlias, TypedDict, Unpack
 
-from headrace.core.topology import ELSE as ELSE  # noqa: PLC0414 - part of the public API
+from headrace.core.steps import ELSE as ELSE  # noqa: PLC0414 - part of the public API
 from headrace.spec.lint import Path, Report
 from headrace.spec.loader import MODULE_PREFIX, Checked, check_data
 from headrace.spec.models import PipelineSpec

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
+from headrace.core.steps import ModelStep
 from headrace.core.topics import needed_topics
-from headrace.core.topology import Delivery, ModelStep, Plan, Stage, Topology
+from headrace.core.topology import Delivery, Plan, Stage, Topology
 from headrace.errors import (
     AccessRefusedError,
     ConfigError,

@@ -15,8 +15,10 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, Produ
 from confluent_kafka import TopicPartition as ClientPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
+from headrace.core.models import Model
 from headrace.core.records import Commit, Outgoing, Record, TopicPartition
-from headrace.core.topology import Model, ModelStep, Source, Stage, Topology
+from headrace.core.steps import ModelStep
+from headrace.core.topology import Source, Stage, Topology
 from headrace.kafka.admin import KafkaGroup
 from headrace.kafka.consumer import KafkaSource
 from headrace.kafka.producer import KafkaSink

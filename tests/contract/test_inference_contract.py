@@ -9,7 +9,7 @@ from typing import Protocol
 import grpc
 import pytest
 
-from headrace.core.topology import Input, Model, OutputField, Profile
+from headrace.core.models import Input, Model, OutputField, Profile
 from headrace.errors import (
     AccessRefusedError,
     BrokenAnswerError,

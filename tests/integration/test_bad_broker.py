@@ -100,7 +100,9 @@ async def prepared(scene: Scene, count: int = 0) -> Scene:
 def test_the_offsets_of_a_group_nobody_has_used_can_be_asked_for_on_a_new_broker(own):
     script = """
 import asyncio, sys
-from headrace.core.topology import Model, ModelStep, Source, Stage, Topology
+from headrace.core.models import Model
+from headrace.core.steps import ModelStep
+from headrace.core.topology import Source, Stage, Topology
 from headrace.core.records import TopicPartition
 from headrace.errors import BrokerUnavailableError
 from headrace.kafka.admin import KafkaGroup

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from headrace.core import wire
-from headrace.core.topology import ModelStep
+from headrace.core.steps import ModelStep
 from headrace.errors import InvalidInputError
 from headrace.local.model_server import ModelServer
 from headrace.local.uv_environment import synced_environment

@@ -16,8 +16,10 @@ import pytest
 from confluent_kafka import Producer
 
 from headrace.core import wire
+from headrace.core.models import Model
 from headrace.core.records import Record
-from headrace.core.topology import Model, ModelStep, Source, Stage, Topology
+from headrace.core.steps import ModelStep
+from headrace.core.topology import Source, Stage, Topology
 from headrace.errors import ConfigError, FencedError, MissingTopicsError
 from headrace.kafka.dead_letters import DeadLetters
 from headrace.kafka.reading import CommittedReader, existing_partitions, log_bounds

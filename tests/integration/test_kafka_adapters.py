@@ -9,8 +9,10 @@ from typing import Self
 import pytest
 from confluent_kafka import TopicPartition as ClientPartition
 
+from headrace.core.models import Model
 from headrace.core.records import Commit, Committed, Outgoing, Record, TopicPartition
-from headrace.core.topology import Model, ModelStep, Source, Stage, Topology
+from headrace.core.steps import ModelStep
+from headrace.core.topology import Source, Stage, Topology
 from headrace.errors import (
     BrokerError,
     BrokerUnavailableError,

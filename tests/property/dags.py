@@ -7,17 +7,15 @@ from hypothesis import strategies as st
 
 from headrace.core.fields import common, minus
 from headrace.core.lineage import Lineage
+from headrace.core.models import Input, Model, OutputField
 from headrace.core.parting import partings
-from headrace.core.topology import (
+from headrace.core.steps import (
     FunctionStep,
     GatherStep,
     Inlet,
-    Input,
     Join,
     JoinMode,
-    Model,
     ModelStep,
-    OutputField,
     Sink,
     SplitStep,
 )

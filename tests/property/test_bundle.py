@@ -12,7 +12,7 @@ from headrace.core.bundle import Bundle
 from headrace.core.ledger import Ledger, finish, leader_of, meet
 from headrace.core.records import Committed, Record, TopicPartition
 from headrace.core.runs import Runs
-from headrace.core.topology import Ordering
+from headrace.core.steps import Ordering
 
 KEYS = (b"a", b"b", None)
 

@@ -6,7 +6,7 @@ from math import log2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.core.topology import Ordering
+from headrace.core.steps import Ordering
 from headrace.testing import ScriptedModel, run
 from tests.unit.runtime.parts import DEAD, Doing, taken, with_step, work_of
 

@@ -14,7 +14,7 @@ from headrace.core import offset_map
 from headrace.core.ledger import Ledger, finish
 from headrace.core.records import Committed, Record, TopicPartition
 from headrace.core.runs import Runs
-from headrace.core.topology import Ordering
+from headrace.core.steps import Ordering
 
 PARTITION = TopicPartition("in", 0)
 KEYS = [b"a", b"b", b"c", None]

@@ -8,14 +8,8 @@ from hypothesis import strategies as st
 from headrace.core.assembly import Frame, assemble
 from headrace.core.fields import overlay, projection
 from headrace.core.lineage import Lineage
-from headrace.core.topology import (
-    FunctionStep,
-    GatherStep,
-    JoinMode,
-    ModelStep,
-    Source,
-    SplitStep,
-)
+from headrace.core.steps import FunctionStep, GatherStep, JoinMode, ModelStep, SplitStep
+from headrace.core.topology import Source
 from tests.property.dags import dags
 
 DOCUMENT = {"a": ["a", 1], "b": ["b", 2], "c": ["c", 3]}

@@ -14,16 +14,9 @@ import yaml
 from headrace.core import wire
 from headrace.core.flow import FlowLimits
 from headrace.core.records import Record, TopicPartition
+from headrace.core.steps import FunctionStep, ModelStep, Ordering, SplitStep, Step
 from headrace.core.topics import needed_topics
-from headrace.core.topology import (
-    FunctionStep,
-    ModelStep,
-    Ordering,
-    SplitStep,
-    Stage,
-    Step,
-    Topology,
-)
+from headrace.core.topology import Stage, Topology
 from headrace.errors import BrokerError
 from headrace.formats.conditions import compile_condition
 from headrace.formats.json_objects import decode, encode

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from headrace.core.topology import ModelStep
+from headrace.core.steps import ModelStep
 from headrace.errors import DocumentError, InvalidInputError
 from tests.simulation import marks
 

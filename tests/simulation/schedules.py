@@ -10,20 +10,11 @@ import msgspec
 
 from headrace.core import offset_map
 from headrace.core.flow import FlowLimits
+from headrace.core.models import BatchPolicy, Input, Model, OutputField
 from headrace.core.records import Header, Record, TopicPartition
 from headrace.core.retry import RetryPolicy
-from headrace.core.topology import (
-    BatchPolicy,
-    Inlet,
-    Input,
-    Model,
-    ModelStep,
-    Ordering,
-    OutputField,
-    Sink,
-    Source,
-    Stage,
-)
+from headrace.core.steps import Inlet, ModelStep, Ordering, Sink
+from headrace.core.topology import Source, Stage
 from headrace.formats.json_objects import decode, encode
 from headrace.runtime.outputs import TopicFacts
 from headrace.runtime.places import Format

@@ -10,7 +10,7 @@ from headrace.core.joining import Group, Outcome, Table
 from headrace.core.ledger import Ledger
 from headrace.core.parting import Parting
 from headrace.core.records import Commit, Outgoing
-from headrace.core.topology import Fields
+from headrace.core.steps import Fields
 from headrace.errors import HeadraceError
 from headrace.runtime.collecting import Collector
 from headrace.runtime.committer import Committer

@@ -7,20 +7,11 @@ from typing import Any
 from headrace.core import offset_map
 from headrace.core.flow import FlowLimits
 from headrace.core.ledger import Ledger, finish
+from headrace.core.models import BatchPolicy, Input, Model, OutputField
 from headrace.core.records import Committed, Record, TopicPartition
 from headrace.core.runs import Runs
-from headrace.core.topology import (
-    BatchPolicy,
-    Inlet,
-    Input,
-    Model,
-    ModelStep,
-    Ordering,
-    OutputField,
-    Sink,
-    Source,
-    Stage,
-)
+from headrace.core.steps import Inlet, ModelStep, Ordering, Sink
+from headrace.core.topology import Source, Stage
 from headrace.errors import BrokerUnavailableError
 from headrace.formats.json_objects import decode, encode
 from headrace.kafka.handover import MOST_BYTES, Handover

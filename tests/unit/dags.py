@@ -3,28 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from headrace.core.topology import (
+from headrace.core.models import Input, Model, OutputField
+from headrace.core.steps import (
     ELSE,
     FunctionStep,
     GatherStep,
     Inlet,
-    Input,
     Join,
     JoinMode,
     Link,
-    Model,
     ModelStep,
     OnFailed,
     Outlet,
-    OutputField,
     Sink,
-    Source,
     SplitStep,
-    Stage,
     Step,
-    Topology,
     Waiting,
 )
+from headrace.core.topology import Source, Stage, Topology
 
 FINGERPRINT = "f" * 12
 

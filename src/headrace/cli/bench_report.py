@@ -10,7 +10,7 @@ import yaml
 
 from headrace.cli.measuring import Report
 from headrace.cli.shapes import columns
-from headrace.core.topology import Profile
+from headrace.core.models import Profile
 from headrace.core.tuning import Measured
 
 _HEADING = (

@@ -4,7 +4,8 @@ import asyncio
 
 from headrace.cli.exits import Exit
 from headrace.cli.settings import await_broker, compiled, connection_of, resolved
-from headrace.core.topology import ModelStep, Topology
+from headrace.core.steps import ModelStep
+from headrace.core.topology import Topology
 from headrace.errors import BrokerError, BrokerUnavailableError
 from headrace.spec.lint import Lint, Report, has_errors
 from headrace.spec.live import LiveCluster, LiveModel, check_cluster, check_models

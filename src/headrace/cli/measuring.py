@@ -13,7 +13,9 @@ from headrace.cli.progress import Progress
 from headrace.cli.sampling import columns_of, made_up, reads_what_came_in
 from headrace.cli.serving import all_urls, start_absent
 from headrace.cli.settings import Loaded
-from headrace.core.topology import ModelStep, Profile, Topology
+from headrace.core.models import Profile
+from headrace.core.steps import ModelStep
+from headrace.core.topology import Topology
 from headrace.core.tuning import Measured, percentile, recommend
 from headrace.errors import (
     ConfigError,

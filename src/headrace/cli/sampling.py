@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from headrace.core.paths import REQUIRED, getter
-from headrace.core.topology import Fields, FunctionStep, ModelStep, Step, Topology
+from headrace.core.steps import Fields, FunctionStep, ModelStep, Step
+from headrace.core.topology import Topology
 from headrace.errors import AccessRefusedError, ConfigError, DocumentError
 from headrace.formats.json_objects import decode
 from headrace.inference.metadata import Layout, ModelMetadata, is_explicit, lay_out

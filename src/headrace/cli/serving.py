@@ -7,7 +7,8 @@ from pathlib import Path
 
 from headrace.cli.progress import Progress
 from headrace.cli.settings import Loaded, with_model_urls
-from headrace.core.topology import ModelStep, Topology
+from headrace.core.steps import ModelStep
+from headrace.core.topology import Topology
 from headrace.local.model_server import ModelServer
 
 _ANSWER_WITHIN_S = 2.0

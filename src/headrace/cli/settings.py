@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
-from headrace.core.topology import Model, ModelStep, Stage, Step, Topology
+from headrace.core.models import Model
+from headrace.core.steps import ModelStep, Step
+from headrace.core.topology import Stage, Topology
 from headrace.errors import BrokerUnavailableError, ConfigError
 from headrace.spec.loader import Checked
 from headrace.spec.models import PipelineSpec

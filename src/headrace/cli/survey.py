@@ -11,7 +11,8 @@ from typing import Any
 
 from headrace.core import offset_map
 from headrace.core.records import Committed, TopicPartition
-from headrace.core.topology import Stage, Step, Topology
+from headrace.core.steps import Step
+from headrace.core.topology import Stage, Topology
 from headrace.errors import MetadataError
 from headrace.kafka.admin import KafkaGroup, Member
 from headrace.kafka.properties import admin_properties

@@ -8,7 +8,8 @@ from headrace.core.fields import union
 from headrace.core.lineage import Lineage, Reading, collects, upstream_first
 from headrace.core.liveness import Flow, analyse
 from headrace.core.placement import Way, home_levels
-from headrace.core.topology import GatherStep, Inlet, Link, Outlet, Source, Stage, Step
+from headrace.core.steps import GatherStep, Inlet, Link, Outlet, Step
+from headrace.core.topology import Source, Stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,7 @@
 
 from headrace.core.expressions import paths_read
 from headrace.core.fields import cut, normal, union
-from headrace.core.topology import (
-    ELSE,
-    Fields,
-    FunctionStep,
-    GatherStep,
-    ModelStep,
-    SplitStep,
-    Step,
-)
+from headrace.core.steps import ELSE, Fields, FunctionStep, GatherStep, ModelStep, SplitStep, Step
 
 
 def read_by(step: Step) -> Fields:

@@ -7,7 +7,7 @@ ends a path, so the list before it counts as a whole. None stands for the whole 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from headrace.core.topology import Fields
+from headrace.core.steps import Fields
 
 Projection: TypeAlias = Callable[[Any], Any]
 Overlay: TypeAlias = Callable[[Any, Any], Any]

@@ -4,18 +4,17 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from headrace.core.topics import TopicKind, needed_topics
-from headrace.core.topology import (
+from headrace.core.steps import (
     Fields,
     FunctionStep,
     GatherStep,
     JoinMode,
     ModelStep,
     SplitStep,
-    Stage,
     Step,
-    Topology,
 )
+from headrace.core.topics import TopicKind, needed_topics
+from headrace.core.topology import Stage, Topology
 
 
 class EdgeKind(StrEnum):

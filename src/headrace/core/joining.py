@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
-from headrace.core.topology import GatherStep, JoinMode, OnFailed, OnMissing, Step
+from headrace.core.steps import GatherStep, JoinMode, OnFailed, OnMissing, Step
 from headrace.errors import StrayPartError
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from headrace.core.effects import written_by
 from headrace.core.fields import normal, union
 from headrace.core.lineage import Lineage
-from headrace.core.topology import Fields, FunctionStep, GatherStep, SplitStep, Step
+from headrace.core.steps import Fields, FunctionStep, GatherStep, SplitStep, Step
 
 
 def known_fields(lineage: Lineage) -> Mapping[str, Fields]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from headrace.core import offset_map
 from headrace.core.records import Committed, Output, Record, TopicPartition
 from headrace.core.runs import Runs
-from headrace.core.topology import Ordering
+from headrace.core.steps import Ordering
 from headrace.errors import InvariantError
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from headrace.core.topology import GatherStep, Inlet, JoinMode, SplitStep, Step
+from headrace.core.steps import GatherStep, Inlet, JoinMode, SplitStep, Step
 
 Splits: TypeAlias = tuple[str, ...]
 """The split steps around a record, outermost first."""

@@ -12,7 +12,7 @@ from headrace.core.fields import common, cut, minus, normal, union
 from headrace.core.known import known_fields
 from headrace.core.lineage import Lineage
 from headrace.core.parting import Parting, partings
-from headrace.core.topology import (
+from headrace.core.steps import (
     Fields,
     FunctionStep,
     GatherStep,

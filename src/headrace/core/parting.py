@@ -8,7 +8,7 @@ from headrace.core.effects import surely_written_by, written_by
 from headrace.core.fields import common, minus, union
 from headrace.core.known import known_fields
 from headrace.core.lineage import Lineage
-from headrace.core.topology import Fields, GatherStep, Step
+from headrace.core.steps import Fields, GatherStep, Step
 
 
 @dataclass(frozen=True, slots=True)

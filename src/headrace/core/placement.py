@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from headrace.core.lineage import Lineage
-from headrace.core.topology import GatherStep, Inlet, SplitStep, Step
+from headrace.core.steps import GatherStep, Inlet, SplitStep, Step
 
 Way: TypeAlias = tuple[str, str]
 """A step and a route of it, empty for all its results: what one topic carries."""

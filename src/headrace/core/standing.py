@@ -7,7 +7,8 @@ from headrace.core.hops import Hop, HopKind
 from headrace.core.record_ids import ancestor, covers, level_of
 from headrace.core.records import TopicPartition
 from headrace.core.runs import Runs
-from headrace.core.topology import GatherStep, Inlet, Stage, Step
+from headrace.core.steps import GatherStep, Inlet, Step
+from headrace.core.topology import Stage
 from headrace.core.whereabouts import Map
 
 _NAMED = 5

@@ -7,8 +7,9 @@ from headrace.core.effects import written_by
 from headrace.core.fields import common
 from headrace.core.lineage import Lineage
 from headrace.core.murmur import partition_of
+from headrace.core.steps import Sink, SplitStep, Step
 from headrace.core.topics import TopicKind
-from headrace.core.topology import Sink, SplitStep, Stage, Step, Topology
+from headrace.core.topology import Stage, Topology
 
 
 @dataclass(frozen=True, slots=True)

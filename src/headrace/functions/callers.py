@@ -1,6 +1,6 @@
 """Which way a step's function is called."""
 
-from headrace.core.topology import FunctionStep
+from headrace.core.steps import FunctionStep
 from headrace.functions.coroutines import CoroutineCaller, InlineCaller
 from headrace.functions.loading import load
 from headrace.functions.pool import ProcessCaller

@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from headrace.core.topology import Model
+from headrace.core.models import Model
 from headrace.errors import ConfigError
 from headrace.inference.addresses import is_loopback, parse, place
 from headrace.inference.tls import read_files, system_roots

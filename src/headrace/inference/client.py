@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headrace.core.topology import Input, Model
+from headrace.core.models import Input, Model
 from headrace.errors import (
     AccessRefusedError,
     BrokenAnswerError,

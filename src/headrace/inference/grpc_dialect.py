@@ -5,7 +5,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from headrace.core.topology import Input, Model, OutputField
+from headrace.core.models import Input, Model, OutputField
 from headrace.errors import BrokenAnswerError
 from headrace.inference import oip_pb2 as pb
 from headrace.inference.answers import AnswerReader

@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from headrace.core.topology import Model
+from headrace.core.models import Model
 from headrace.errors import InferenceUnavailableError
 from headrace.inference.addresses import parse
 from headrace.inference.channels import call_metadata, open_channel, target

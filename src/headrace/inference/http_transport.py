@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import yarl
 
-from headrace.core.topology import Model
+from headrace.core.models import Model
 from headrace.errors import (
     AccessRefusedError,
     ConfigError,

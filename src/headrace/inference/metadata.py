@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.core.topology import Input, OutputField
+from headrace.core.models import Input, OutputField
 from headrace.errors import AccessRefusedError, InvalidRowsError
 from headrace.inference.tensors import BYTES, DATATYPES
 

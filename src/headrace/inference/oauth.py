@@ -8,7 +8,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from headrace.core.topology import OAuth
+from headrace.core.models import OAuth
 from headrace.errors import (
     AccessRefusedError,
     ConfigError,

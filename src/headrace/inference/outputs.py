@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.core.topology import OutputField
+from headrace.core.models import OutputField
 from headrace.errors import BrokenAnswerError, RowCountError
 from headrace.inference.metadata import TensorMetadata, agree
 from headrace.inference.tensors import Column, arrange, unpack

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from headrace.core.topology import Input, Model, OutputField, Profile
+from headrace.core.models import Input, Model, OutputField, Profile
 from headrace.errors import ConfigError
 from headrace.inference.client import ModelClient
 from headrace.inference.credentials import Credentials, FileToken, FixedToken

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headrace.core.topology import Model, OutputField
+from headrace.core.models import Model, OutputField
 from headrace.inference import oip_pb2 as pb
 from headrace.inference.exchange import Question
 from headrace.inference.inputs import fill

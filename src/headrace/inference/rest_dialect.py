@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from headrace.core.topology import Input, Model, OutputField, Profile
+from headrace.core.models import Input, Model, OutputField, Profile
 from headrace.errors import AccessRefusedError, BrokenAnswerError
 from headrace.inference.exchange import Ask, Binding, Question, Reply
 from headrace.inference.http_transport import JSON_SIZE

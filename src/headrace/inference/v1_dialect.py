@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headrace.core.topology import Input, Model, OutputField
+from headrace.core.models import Input, Model, OutputField
 from headrace.errors import BrokenAnswerError, ConfigError, RowCountError
 from headrace.inference.exchange import Ask, Binding, Question, Reply
 from headrace.inference.inputs import fill

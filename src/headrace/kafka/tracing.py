@@ -14,8 +14,9 @@ from headrace.core.paths import getter
 from headrace.core.record_ids import RecordId, ancestor, covers, is_within, parsed_id
 from headrace.core.records import Record, TopicPartition
 from headrace.core.standing import Evidence, Reached, State, lost, standing
+from headrace.core.steps import GatherStep
 from headrace.core.topics import TopicKind
-from headrace.core.topology import GatherStep, Stage, Topology
+from headrace.core.topology import Stage, Topology
 from headrace.core.whereabouts import Map, Origin, Way
 from headrace.errors import (
     ConfigError,

@@ -8,7 +8,7 @@ from headrace.core.documents import copied
 from headrace.core.fields import overlay, projection
 from headrace.core.joining import Group, Outcome, Part, combine, gathered
 from headrace.core.paths import setter
-from headrace.core.topology import GatherStep, JoinMode, OnMissing, Step
+from headrace.core.steps import GatherStep, JoinMode, OnMissing, Step
 from headrace.errors import DecodeError, MissingPartError, OversizeError, RecordError
 from headrace.runtime.items import Item, Reason
 from headrace.runtime.outputs import reason_for

@@ -11,7 +11,7 @@ from headrace.core import wire
 from headrace.core.joining import Group, Outcome, Part, Table
 from headrace.core.ledger import Ledger, meet
 from headrace.core.records import Outgoing, Record, TopicPartition
-from headrace.core.topology import GatherStep, Step, Waiting
+from headrace.core.steps import GatherStep, Step, Waiting
 from headrace.errors import (
     DecodeError,
     RecordError,

@@ -19,7 +19,7 @@ from headrace.core.retry import (
     ThroughRetryTopic,
     decide,
 )
-from headrace.core.topology import FunctionStep, ModelStep, Ordering
+from headrace.core.steps import FunctionStep, ModelStep, Ordering
 from headrace.errors import (
     BrokenAnswerError,
     DecodeError,

@@ -6,7 +6,8 @@ from functools import partial
 
 from headrace.core import wire
 from headrace.core.records import Record
-from headrace.core.topology import GatherStep, Inlet, Ordering, Stage
+from headrace.core.steps import GatherStep, Inlet, Ordering
+from headrace.core.topology import Stage
 
 
 @dataclass(frozen=True, slots=True)

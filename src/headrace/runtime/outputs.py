@@ -9,7 +9,8 @@ from headrace.core.fields import projection
 from headrace.core.joining import Outcome
 from headrace.core.paths import getter
 from headrace.core.records import Header, Outgoing, Record
-from headrace.core.topology import ModelStep, Outlet, Sink, SplitStep, Stage, Step
+from headrace.core.steps import ModelStep, Outlet, Sink, SplitStep, Step
+from headrace.core.topology import Stage
 from headrace.errors import DocumentError, InferenceError, OversizeError, RecordError
 from headrace.runtime.items import Item, Reason, scope_headers
 

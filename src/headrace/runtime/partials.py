@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.core.joining import Group, Outcome, Part
-from headrace.core.topology import Step
+from headrace.core.steps import Step
 from headrace.errors import DecodeError
 from headrace.runtime.items import Item, Level, Reason
 

@@ -14,7 +14,7 @@ from headrace.core.fields import Projection, projection
 from headrace.core.joining import Outcome
 from headrace.core.ledger import leader_of
 from headrace.core.paths import getter, setter
-from headrace.core.topology import (
+from headrace.core.steps import (
     ELSE,
     FunctionStep,
     GatherStep,

@@ -8,14 +8,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from headrace.core.records import Outgoing, TopicPartition
-from headrace.core.topology import (
-    FunctionStep,
-    ModelStep,
-    Ordering,
-    SplitStep,
-    Stage,
-    Step,
-)
+from headrace.core.steps import FunctionStep, ModelStep, Ordering, SplitStep, Step
+from headrace.core.topology import Stage
 from headrace.ports import FunctionCaller, InferenceClient
 from headrace.runtime.clusters import Waiting, clusters, is_whole, source_offset
 from headrace.runtime.dispatcher import Dispatcher

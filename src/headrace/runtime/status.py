@@ -4,7 +4,8 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 
-from headrace.core.topology import ModelStep, Stage
+from headrace.core.steps import ModelStep
+from headrace.core.topology import Stage
 from headrace.ports import PartitionStatus, StageStatus, StepStatus
 from headrace.runtime.assignments import Assignments
 from headrace.runtime.places import Place

@@ -8,7 +8,8 @@ from pathlib import Path as File
 from pydantic import ValidationError
 
 from headrace import errors
-from headrace.core.topology import ModelStep, Topology
+from headrace.core.steps import ModelStep
+from headrace.core.topology import Topology
 from headrace.errors import InferenceError, RecordError, SpecError
 from headrace.spec.cases import ONLY, CaseSpec, CasesSpec, RuleSpec, script_names
 from headrace.spec.composer import compose

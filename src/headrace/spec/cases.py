@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema, model_validator
 
-from headrace.core.topology import ModelStep
+from headrace.core.steps import ModelStep
 from headrace.spec.connections import Spec
 from headrace.spec.values import Text, Whole, refuse
 

@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from headrace.core import topology as core
 from headrace.core.assembly import Frame, assemble
 from headrace.spec.connections import KafkaSpec, SecuritySpec
 from headrace.spec.effective import server_of
@@ -24,7 +23,7 @@ _NOT_HASHED = frozenset(
 )
 
 
-def compile_file(target: str | Path, environ: Mapping[str, str]) -> core.Topology:
+def compile_file(target: str | Path, environ: Mapping[str, str]) -> Topology:
     """Return the topology of `FILE.yaml` or `module.py:pipeline`.
 
     Raises:
@@ -33,7 +32,7 @@ def compile_file(target: str | Path, environ: Mapping[str, str]) -> core.Topolog
     return compile_pipeline(load(target, environ), folder_of(target))
 
 
-def compile_pipeline(spec: PipelineSpec, folder: Path) -> core.Topology:
+def compile_pipeline(spec: PipelineSpec, folder: Path) -> Topology:
     """Return the topology of a pipeline that was checked.
 
     Args:
@@ -44,11 +43,11 @@ def compile_pipeline(spec: PipelineSpec, folder: Path) -> core.Topology:
     sources = {source.topic: _source(source) for source in spec.sources.values()}
     frame = Frame(spec.pipeline, spec.topics.prefix, sources)
     stages = assemble(frame, steps.values(), stages_of(spec))
-    topology = core.Topology(
+    topology = Topology(
         pipeline=spec.pipeline,
         prefix=spec.topics.prefix,
         stages=stages,
-        delivery=core.Delivery(spec.delivery),
+        delivery=Delivery(spec.delivery),
         bootstrap_servers=spec.kafka.bootstrap_servers,
         group_protocol=spec.kafka.group_protocol,
         membership=spec.kafka.membership or "dynamic",
@@ -62,7 +61,7 @@ def compile_pipeline(spec: PipelineSpec, folder: Path) -> core.Topology:
     return replace(topology, stages=tuple(replace(stage, fingerprint=mark) for stage in stages))
 
 
-def fingerprint(topology: core.Topology) -> str:
+def fingerprint(topology: Topology) -> str:
     """Return 12 hexadecimal digits that change with what the pipeline computes and how.
 
     Secrets, addresses and the cluster's properties do not enter, so the same pipeline has the
@@ -107,8 +106,8 @@ def _security(security: SecuritySpec, folder: Path) -> dict[str, str | int | boo
     return {key: value for key, value in properties.items() if value is not None}
 
 
-def _source(source: SourceSpec) -> core.Source:
-    return core.Source(source.topic, source.start, deadline_s=seconds(source.deadline))
+def _source(source: SourceSpec) -> Source:
+    return Source(source.topic, source.start, deadline_s=seconds(source.deadline))
 
 
 def _serves(spec: PipelineSpec, folder: Path) -> dict[str, str]:

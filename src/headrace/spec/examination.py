@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path as Folder
 from typing import Protocol
 
-from headrace.core.topology import ELSE
+from headrace.core.steps import ELSE
 from headrace.errors import ConfigError
 from headrace.spec.lint import Lint, Path, Report, has_errors, in_order
 from headrace.spec.loader import Checked

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from headrace.core.topology import ELSE
+from headrace.core.steps import ELSE
 from headrace.spec.lint import Report, did_you_mean, listing
 
 KINDS: Final = ("model", "function", "split", "gather")

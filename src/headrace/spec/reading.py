@@ -7,7 +7,7 @@ from headrace.core.expressions import paths_read
 from headrace.core.fields import covers, cut, union
 from headrace.core.known import entering, known_fields
 from headrace.core.lineage import Lineage
-from headrace.core.topology import Fields, FunctionStep, GatherStep, ModelStep, SplitStep, Step
+from headrace.core.steps import Fields, FunctionStep, GatherStep, ModelStep, SplitStep, Step
 from headrace.spec.lint import Path, Report, did_you_mean, listing
 from headrace.spec.spelling import is_almost
 

@@ -11,7 +11,7 @@ from headrace.core.fields import common, covers
 from headrace.core.lineage import Lineage, upstream_first
 from headrace.core.liveness import Flow, analyse
 from headrace.core.parting import partings
-from headrace.core.topology import FunctionStep, GatherStep, JoinMode, SplitStep, Step
+from headrace.core.steps import FunctionStep, GatherStep, JoinMode, SplitStep, Step
 from headrace.spec.lint import Path, Report, has_errors
 from headrace.spec.models import PipelineSpec
 from headrace.spec.reading import check_reading

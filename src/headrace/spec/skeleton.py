@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from headrace.core import topology as core
+from headrace.core import models, steps
 from headrace.core.fields import normal
 from headrace.core.retry import RetryPolicy
 from headrace.spec.connections import OAuthSpec, TlsSpec
@@ -22,7 +22,7 @@ from headrace.spec.steps import FunctionSpec, GatherSpec, InputSpec, OutputSpec,
 _LATE_AFTER = timedelta(days=7)
 
 
-def steps_of(spec: PipelineSpec, folder: Path) -> Mapping[str, core.Step]:
+def steps_of(spec: PipelineSpec, folder: Path) -> Mapping[str, steps.Step]:
     """Return the steps of a pipeline whose names lead somewhere, in the file's order."""
     return {name: _step(name, step, spec, folder) for name, step in spec.steps.items()}
 
@@ -47,17 +47,17 @@ def file_at(path: str, folder: Path) -> str:
     return str((folder / path).resolve())
 
 
-def _step(name: str, step: StepSpec, spec: PipelineSpec, folder: Path) -> core.Step:
+def _step(name: str, step: StepSpec, spec: PipelineSpec, folder: Path) -> steps.Step:
     common = _common(name, step, spec)
     batch = batch_of(step, spec)
-    policy = core.BatchPolicy(batch.max_size, batch.max_wait.total_seconds())
+    policy = models.BatchPolicy(batch.max_size, batch.max_wait.total_seconds())
     if step.function is not None:
         return _function(step, step.function, folder, {**common, "batch": policy})
     if step.split is not None:
         return _split(step.split, common)
     if step.gather is not None:
         return _gather(step.gather, common)
-    return core.ModelStep(
+    return steps.ModelStep(
         **common,
         model=_model(step.model or "", spec, folder),
         inputs=tuple(_input(tensor, part) for tensor, part in (step.inputs or {}).items()),
@@ -76,20 +76,20 @@ def _common(name: str, step: StepSpec, spec: PipelineSpec) -> dict[str, Any]:
         "when": step.when or "",
         "routes": tuple((step.routes or {}).items()),
         "sinks": tuple(_sinks(name, spec)),
-        "ordering": core.Ordering(step.ordering or defaults.ordering),
+        "ordering": steps.Ordering(step.ordering or defaults.ordering),
         "retry": RetryPolicy(
             max_attempts=retry.max_attempts,
             first_delay_s=retry.first_delay.total_seconds(),
             max_delay_s=retry.max_delay.total_seconds(),
         ),
         "strict": defaults.strict if step.strict is None else step.strict,
-        "tombstones": core.Tombstones(step.tombstones or defaults.tombstones),
+        "tombstones": steps.Tombstones(step.tombstones or defaults.tombstones),
     }
 
 
-def _inlet(parent: str, step: StepSpec, spec: PipelineSpec) -> core.Inlet:
+def _inlet(parent: str, step: StepSpec, spec: PipelineSpec) -> steps.Inlet:
     found = reference(parent, spec.steps, spec.sources)
-    return core.Inlet(
+    return steps.Inlet(
         parent=parent,
         topic="" if found.step else spec.sources[parent].topic,
         step=found.step,
@@ -98,31 +98,31 @@ def _inlet(parent: str, step: StepSpec, spec: PipelineSpec) -> core.Inlet:
     )
 
 
-def _join(step: StepSpec) -> core.Join:
+def _join(step: StepSpec) -> steps.Join:
     late = step.late_after
-    return core.Join(
-        mode=core.JoinMode(step.join or "all"),
+    return steps.Join(
+        mode=steps.JoinMode(step.join or "all"),
         prefer=None if step.prefer is None else step.from_.index(step.prefer),
-        waiting=core.Waiting(
+        waiting=steps.Waiting(
             timeout_s=seconds(step.timeout),
-            on_missing=core.OnMissing(step.on_missing or "dead_letter"),
+            on_missing=steps.OnMissing(step.on_missing or "dead_letter"),
             late_after_s=(_LATE_AFTER if late is None else late).total_seconds(),
         ),
     )
 
 
-def _sinks(name: str, spec: PipelineSpec) -> Iterator[core.Sink]:
+def _sinks(name: str, spec: PipelineSpec) -> Iterator[steps.Sink]:
     for topic, sink in spec.sinks.items():
         for parent in sink.from_:
             found = reference(parent, spec.steps, spec.sources)
             if found.step == name:
-                yield core.Sink(topic, sink.key or "", sink.fields_, found.label)
+                yield steps.Sink(topic, sink.key or "", sink.fields_, found.label)
 
 
 def _function(
     step: StepSpec, function: FunctionSpec, folder: Path, common: dict[str, Any]
-) -> core.FunctionStep:
-    return core.FunctionStep(
+) -> steps.FunctionStep:
+    return steps.FunctionStep(
         **common,
         function=function.call,
         folder=str(folder.resolve()),
@@ -134,8 +134,8 @@ def _function(
     )
 
 
-def _split(split: SplitSpec, common: dict[str, Any]) -> core.SplitStep:
-    return core.SplitStep(
+def _split(split: SplitSpec, common: dict[str, Any]) -> steps.SplitStep:
+    return steps.SplitStep(
         **common,
         each=split.each,
         as_=split.as_,
@@ -145,26 +145,26 @@ def _split(split: SplitSpec, common: dict[str, Any]) -> core.SplitStep:
     )
 
 
-def _gather(gather: GatherSpec, common: dict[str, Any]) -> core.GatherStep:
-    return core.GatherStep(
+def _gather(gather: GatherSpec, common: dict[str, Any]) -> steps.GatherStep:
+    return steps.GatherStep(
         **common,
         split=gather.split,
         into=gather.into,
         fields=None if gather.fields_ is None else normal(gather.fields_),
-        on_failed=core.OnFailed(gather.on_failed),
-        waiting=core.Waiting(
+        on_failed=steps.OnFailed(gather.on_failed),
+        waiting=steps.Waiting(
             timeout_s=seconds(gather.timeout),
-            on_missing=core.OnMissing(gather.on_missing),
+            on_missing=steps.OnMissing(gather.on_missing),
             late_after_s=gather.late_after.total_seconds(),
         ),
         max_bytes=gather.max_bytes,
     )
 
 
-def _model(name: str, spec: PipelineSpec, folder: Path) -> core.Model:
+def _model(name: str, spec: PipelineSpec, folder: Path) -> models.Model:
     model = spec.models[name]
     server = server_of(model, spec)
-    return core.Model(
+    return models.Model(
         name=name,
         urls=server.url,
         remote_name=model.name or name,
@@ -173,7 +173,7 @@ def _model(name: str, spec: PipelineSpec, folder: Path) -> core.Model:
         timeout_s=server.timeout.total_seconds(),
         min_in_flight=server.min_in_flight,
         max_in_flight=server.max_in_flight,
-        profile=core.Profile(server.profile),
+        profile=models.Profile(server.profile),
         token=secret(server.token) or "",
         token_file=file_at(server.token_file, folder) if server.token_file else "",
         oauth=None if server.oauth is None else _oauth(server.oauth),
@@ -184,8 +184,8 @@ def _model(name: str, spec: PipelineSpec, folder: Path) -> core.Model:
     )
 
 
-def _oauth(oauth: OAuthSpec) -> core.OAuth:
-    return core.OAuth(
+def _oauth(oauth: OAuthSpec) -> models.OAuth:
+    return models.OAuth(
         token_url=oauth.token_url,
         client_id=oauth.client_id,
         client_secret=oauth.client_secret.get_secret_value(),
@@ -200,8 +200,8 @@ def _tls(tls: TlsSpec, folder: Path) -> dict[str, str]:
     return paths if tls.server_name is None else {**paths, "server_name": tls.server_name}
 
 
-def _input(tensor: str, part: InputSpec) -> core.Input:
-    return core.Input(
+def _input(tensor: str, part: InputSpec) -> models.Input:
+    return models.Input(
         tensor=tensor,
         path=part.path,
         datatype=part.datatype or "",
@@ -212,5 +212,5 @@ def _input(tensor: str, part: InputSpec) -> core.Input:
     )
 
 
-def _output(path: str, part: OutputSpec) -> core.OutputField:
-    return core.OutputField(path, part.tensor, part.as_ == "base64", part.nan == "null")
+def _output(path: str, part: OutputSpec) -> models.OutputField:
+    return models.OutputField(path, part.tensor, part.as_ == "base64", part.nan == "null")

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from headrace.core.differences import ABSENT, aligned, differences
-from headrace.core.topology import ModelStep, Topology
+from headrace.core.steps import ModelStep
+from headrace.core.topology import Topology
 from headrace.errors import ConfigError, InferenceError
 from headrace.spec.case_file import CheckedCases
 from headrace.spec.cases import ONLY, CaseSpec, CasesSpec, LetterSpec

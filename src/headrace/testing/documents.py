@@ -6,7 +6,7 @@ from typing import Any
 
 from headrace.core.fields import projection
 from headrace.core.paths import getter, setter
-from headrace.core.topology import Fields
+from headrace.core.steps import Fields
 from headrace.errors import DocumentError
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from headrace.core.paths import getter, setter
-from headrace.core.topology import (
+from headrace.core.steps import (
     ELSE,
     Fields,
     FunctionStep,
@@ -24,8 +24,8 @@ from headrace.core.topology import (
     SplitStep,
     Step,
     Tombstones,
-    Topology,
 )
+from headrace.core.topology import Topology
 from headrace.errors import (
     DecodeError,
     DocumentError,

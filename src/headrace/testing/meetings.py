@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from headrace.core.topology import (
+from headrace.core.steps import (
     FunctionStep,
     GatherStep,
     Inlet,

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from headrace.core import offset_map, wire
 from headrace.core.records import Record, TopicPartition
 from headrace.core.runs import Runs
+from headrace.core.steps import FunctionStep, GatherStep, ModelStep, Step
 from headrace.core.topics import needed_topics
-from headrace.core.topology import FunctionStep, GatherStep, ModelStep, Stage, Step, Topology
+from headrace.core.topology import Stage, Topology
 from headrace.errors import InferenceUnavailableError, first_of
 from headrace.formats.conditions import compile_condition
 from headrace.formats.json_objects import decode, encode

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from headrace.core.differences import differences
-from headrace.core.topology import Input, ModelStep
+from headrace.core.models import Input
+from headrace.core.steps import ModelStep
 from headrace.errors import InvalidInputError
 from headrace.inference.http_status import Refusal, translate
 from headrace.inference.metadata import ModelMetadata, lay_out

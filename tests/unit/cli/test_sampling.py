@@ -5,7 +5,8 @@ import pytest
 from headrace.cli import measuring
 from headrace.cli.measuring import Grid, Wanted
 from headrace.cli.sampling import reads_what_came_in
-from headrace.core.topology import FunctionStep, Inlet, Input
+from headrace.core.models import Input
+from headrace.core.steps import FunctionStep, Inlet
 from tests.unit import dags
 
 

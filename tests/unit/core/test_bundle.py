@@ -10,7 +10,7 @@ from headrace.core.bundle import Bundle
 from headrace.core.ledger import Ledger, finish, meet
 from headrace.core.records import Committed, Record, TopicPartition
 from headrace.core.runs import Runs
-from headrace.core.topology import Ordering
+from headrace.core.steps import Ordering
 
 
 def ledger_of(topic, ordering=Ordering.NONE, start=0):

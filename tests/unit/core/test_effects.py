@@ -3,16 +3,8 @@
 import pytest
 
 from headrace.core.effects import decided_by, read_after, read_by, written_by
-from headrace.core.topology import (
-    FunctionStep,
-    GatherStep,
-    Input,
-    Model,
-    ModelStep,
-    OutputField,
-    Sink,
-    SplitStep,
-)
+from headrace.core.models import Input, Model, OutputField
+from headrace.core.steps import FunctionStep, GatherStep, ModelStep, Sink, SplitStep
 
 MODEL = ModelStep(
     name="m",

@@ -1,19 +1,10 @@
 from dataclasses import replace
 
 from headrace.core.graph import Edge, EdgeKind, graph_of
+from headrace.core.models import Input, Model, OutputField
+from headrace.core.steps import FunctionStep, Inlet, ModelStep, Sink
 from headrace.core.topics import TopicKind
-from headrace.core.topology import (
-    FunctionStep,
-    Inlet,
-    Input,
-    Model,
-    ModelStep,
-    OutputField,
-    Sink,
-    Source,
-    Stage,
-    Topology,
-)
+from headrace.core.topology import Source, Stage, Topology
 from tests.unit import dags
 
 

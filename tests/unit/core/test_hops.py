@@ -5,7 +5,7 @@ import pytest
 
 from headrace.core.hops import Failure, Hop, HopKind, counts_of, hop_of, source_hop, told
 from headrace.core.records import Record, TopicPartition
-from headrace.core.topology import Sink
+from headrace.core.steps import Sink
 from headrace.core.whereabouts import Map
 from tests.unit import dags
 

@@ -14,7 +14,7 @@ from headrace.core.joining import (
     combine,
     gathered,
 )
-from headrace.core.topology import (
+from headrace.core.steps import (
     GatherStep,
     Inlet,
     Join,

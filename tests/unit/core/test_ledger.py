@@ -8,7 +8,7 @@ from headrace.core import offset_map
 from headrace.core.ledger import Ledger, finish, leader_of, meet
 from headrace.core.records import Committed, Record, TopicPartition
 from headrace.core.runs import Runs
-from headrace.core.topology import Ordering
+from headrace.core.steps import Ordering
 from headrace.errors import InvariantError
 
 PARTITION = TopicPartition("in", 0)

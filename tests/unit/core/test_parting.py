@@ -2,21 +2,19 @@
 
 from headrace.core.assembly import Frame, assemble
 from headrace.core.lineage import Lineage, upstream_first
+from headrace.core.models import Input, Model, OutputField
 from headrace.core.parting import partings
-from headrace.core.topology import (
+from headrace.core.steps import (
     FunctionStep,
     GatherStep,
     Inlet,
-    Input,
     Join,
     JoinMode,
-    Model,
     ModelStep,
-    OutputField,
     Sink,
-    Source,
     SplitStep,
 )
+from headrace.core.topology import Source
 
 MODEL = Model("m", ("grpc://a:1",), "m")
 DOCS = Inlet("docs", "docs")

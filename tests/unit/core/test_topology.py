@@ -3,9 +3,11 @@ import dataclasses
 import pytest
 
 from headrace.core import wire
+from headrace.core.models import Model
 from headrace.core.records import Record, TopicPartition
+from headrace.core.steps import Inlet, ModelStep, Sink
 from headrace.core.topics import ROOM_BYTES, TopicKind, control_topic, needed_topics
-from headrace.core.topology import Inlet, Model, ModelStep, Plan, Sink, Source, Stage, Topology
+from headrace.core.topology import Plan, Source, Stage, Topology
 from tests.unit import dags
 
 STEP = ModelStep(

@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 
 from headrace.core.murmur import partition_of
+from headrace.core.steps import FunctionStep, Inlet, Sink, SplitStep
 from headrace.core.topics import TopicKind
-from headrace.core.topology import FunctionStep, Inlet, Sink, SplitStep, Topology
+from headrace.core.topology import Topology
 from headrace.core.whereabouts import Map, Origin
 from tests.unit import dags
 

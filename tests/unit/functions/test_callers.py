@@ -1,7 +1,7 @@
 import pytest
 
 from headrace import functions
-from headrace.core.topology import FunctionStep
+from headrace.core.steps import FunctionStep
 from headrace.errors import ConfigError
 from headrace.functions import caller_of, check_function, rehearsed
 from headrace.functions.coroutines import CoroutineCaller, InlineCaller

@@ -267,7 +267,7 @@ def test_processes_go_when_their_worker_is_killed(module, tmp_path, does):
     os.mkfifo(pipe)
     worker = textwrap.dedent(f"""
         import asyncio
-        from headrace.core.topology import FunctionStep
+        from headrace.core.steps import FunctionStep
         from headrace.functions import caller_of
         step = FunctionStep(name="s", function="{name}:judge", folder={str(tmp_path)!r},
                             is_process=True)
@@ -290,7 +290,7 @@ def test_uvloop_drives_processes_as_well(module, tmp_path):
     name = module("def judge(document): return document")
     program = textwrap.dedent(f"""
         import uvloop
-        from headrace.core.topology import FunctionStep
+        from headrace.core.steps import FunctionStep
         from headrace.functions import caller_of
         async def main():
             step = FunctionStep(name="s", function="{name}:judge", folder={str(tmp_path)!r},

@@ -3,7 +3,7 @@
 import json
 from contextlib import asynccontextmanager
 
-from headrace.core.topology import Input, Model, OutputField, Profile
+from headrace.core.models import Input, Model, OutputField, Profile
 from headrace.inference.metadata import ModelMetadata, TensorMetadata
 from headrace.inference.protocols import client_of
 from headrace.testing.oip_server import Garbage, OipServer, in_turn

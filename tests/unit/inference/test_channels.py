@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.core.topology import Model
+from headrace.core.models import Model
 from headrace.errors import ConfigError
 from headrace.inference.channels import call_metadata, open_channel, target
 

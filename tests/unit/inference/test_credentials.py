@@ -12,7 +12,7 @@ import grpc
 import pytest
 from aiohttp import web
 
-from headrace.core.topology import Input, Model, OAuth, OutputField
+from headrace.core.models import Input, Model, OAuth, OutputField
 from headrace.errors import AccessRefusedError, ConfigError, InferenceUnavailableError
 from headrace.inference.credentials import FileToken
 from headrace.inference.oauth import OAuthToken

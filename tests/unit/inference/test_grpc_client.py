@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from headrace.core.topology import Input, Model, OutputField
+from headrace.core.models import Input, Model, OutputField
 from headrace.errors import (
     AccessRefusedError,
     BrokenAnswerError,

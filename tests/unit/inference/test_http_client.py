@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import grpc
 import pytest
 
-from headrace.core.topology import Input, Model, Profile
+from headrace.core.models import Input, Model, Profile
 from headrace.errors import (
     AccessRefusedError,
     ConfigError,

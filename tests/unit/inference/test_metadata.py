@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.core.topology import Input, OutputField
+from headrace.core.models import Input, OutputField
 from headrace.errors import AccessRefusedError, InvalidRowsError
 from headrace.inference.metadata import (
     ModelMetadata,

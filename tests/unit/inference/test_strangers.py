@@ -9,7 +9,7 @@ import grpc
 import pytest
 import trustme
 
-from headrace.core.topology import Input, Model, OutputField, Profile
+from headrace.core.models import Input, Model, OutputField, Profile
 from headrace.errors import AccessRefusedError, InferenceUnavailableError
 from headrace.inference.protocols import client_of
 from headrace.testing.oip_server import OipServer

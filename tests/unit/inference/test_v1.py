@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from headrace.core.topology import Input, Model, OutputField
+from headrace.core.models import Input, Model, OutputField
 from headrace.errors import (
     BrokenAnswerError,
     InvalidRowsError,

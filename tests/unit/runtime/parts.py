@@ -8,21 +8,12 @@ from dataclasses import replace
 from headrace.core import offset_map
 from headrace.core.joining import Outcome
 from headrace.core.ledger import Ledger, finish
+from headrace.core.models import BatchPolicy, Input, Model, OutputField
 from headrace.core.records import Committed, Record, TopicPartition
 from headrace.core.retry import RetryPolicy
 from headrace.core.runs import Runs
-from headrace.core.topology import (
-    BatchPolicy,
-    Inlet,
-    Input,
-    Model,
-    ModelStep,
-    Ordering,
-    OutputField,
-    Sink,
-    Source,
-    Stage,
-)
+from headrace.core.steps import Inlet, ModelStep, Ordering, Sink
+from headrace.core.topology import Source, Stage
 from headrace.errors import FencedError, TransactionAbortedError, TransactionIndefiniteError
 from headrace.formats.json_objects import decode, encode
 from headrace.ports import Assignment, Bounds, GroupToken

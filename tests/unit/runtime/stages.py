@@ -12,7 +12,7 @@ from headrace.core.bundle import Bundle
 from headrace.core.ledger import Ledger
 from headrace.core.records import Committed, Record, TopicPartition
 from headrace.core.runs import Runs
-from headrace.core.topology import (
+from headrace.core.steps import (
     FunctionStep,
     GatherStep,
     Inlet,

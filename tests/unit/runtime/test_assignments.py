@@ -6,7 +6,7 @@ import pytest
 
 from headrace.core.ledger import finish
 from headrace.core.records import Committed
-from headrace.core.topology import Ordering
+from headrace.core.steps import Ordering
 from headrace.errors import BrokerUnavailableError, ConfigError, MetadataError
 from headrace.ports import Bounds
 from headrace.runtime.assignments import Assignments

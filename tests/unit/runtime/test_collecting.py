@@ -5,12 +5,7 @@ import json
 
 import pytest
 
-from headrace.core.topology import (
-    JoinMode,
-    OnMissing,
-    Outlet,
-    Tombstones,
-)
+from headrace.core.steps import JoinMode, OnMissing, Outlet, Tombstones
 from tests.unit.runtime.stages import (
     DEAD,
     NOTHING,

@@ -6,7 +6,7 @@ import pytest
 from headrace.core import offset_map
 from headrace.core.ledger import finish
 from headrace.core.records import Committed
-from headrace.core.topology import Ordering
+from headrace.core.steps import Ordering
 from headrace.errors import BrokerUnavailableError, FencedError
 from headrace.runtime.assignments import Assignments
 from headrace.runtime.committer import MAX_BYTES, MAX_RECORDS, Committer, Pace, Writer

@@ -3,8 +3,9 @@ import json
 
 import pytest
 
+from headrace.core.models import Input, OutputField
 from headrace.core.retry import RetryPolicy
-from headrace.core.topology import Input, Ordering, OutputField, Tombstones
+from headrace.core.steps import Ordering, Tombstones
 from headrace.errors import (
     AccessRefusedError,
     BrokenAnswerError,

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.core.topology import Link, OnFailed, OnMissing, Topology
+from headrace.core.steps import Link, OnFailed, OnMissing
+from headrace.core.topology import Topology
 from headrace.testing import ScriptedFunction, ScriptedModel
 from headrace.testing.rehearsal import rehearse
 from tests.unit import dags

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.core.topology import (
+from headrace.core.steps import (
     Inlet,
     Join,
     JoinMode,

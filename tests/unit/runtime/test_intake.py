@@ -3,7 +3,8 @@
 import pytest
 
 from headrace.core.retry import RetryPolicy
-from headrace.core.topology import Inlet, Join, Link, Ordering, Outlet, Sink, Source, Step
+from headrace.core.steps import Inlet, Join, Link, Ordering, Outlet, Sink, Step
+from headrace.core.topology import Source
 from headrace.errors import ConfigError, InferenceFailedError
 from headrace.testing import ScriptedModel
 from tests.unit.dags import model_step

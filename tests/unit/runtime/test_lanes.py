@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from headrace.core.records import Record, TopicPartition
-from headrace.core.topology import Inlet, Link, Ordering, SplitStep, Step
+from headrace.core.steps import Inlet, Link, Ordering, SplitStep, Step
 from headrace.runtime.lanes import UNORDERED, Lanes, lanes_of, reaching
 from tests.unit import dags
 from tests.unit.runtime.stages import derived, gather_step, join_step

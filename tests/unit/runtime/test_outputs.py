@@ -5,7 +5,7 @@ import json
 import pytest
 
 from headrace.core.records import Record, TopicPartition
-from headrace.core.topology import Sink
+from headrace.core.steps import Sink
 from headrace.errors import InvalidInputError, OversizeError
 from headrace.formats.json_objects import encode
 from headrace.runtime.items import from_derived, from_source

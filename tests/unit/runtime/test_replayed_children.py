@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.core.topology import Join, OnFailed, Outlet, Waiting
+from headrace.core.steps import Join, OnFailed, Outlet, Waiting
 from headrace.runtime.collecting import REPLAY_PATIENCE_S
 from tests.unit.runtime.stages import (
     NOTHING,

@@ -4,9 +4,7 @@ import asyncio
 
 import pytest
 
-from headrace.core.topology import (
-    Outlet,
-)
+from headrace.core.steps import Outlet
 from headrace.runtime.collecting import REPLAY_GRACE_S
 from tests.unit.runtime.stages import (
     DEAD,

@@ -5,13 +5,7 @@ from collections import Counter
 
 import pytest
 
-from headrace.core.topology import (
-    ELSE,
-    Link,
-    Outlet,
-    Sink,
-    Tombstones,
-)
+from headrace.core.steps import ELSE, Link, Outlet, Sink, Tombstones
 from tests.unit.runtime.stages import (
     OUT,
     by_topic,

@@ -3,11 +3,7 @@
 import asyncio
 
 from headrace.core.records import TopicPartition
-from headrace.core.topology import (
-    Link,
-    Outlet,
-    Sink,
-)
+from headrace.core.steps import Link, Outlet, Sink
 from headrace.testing import ScriptedModel
 from tests.unit.runtime.stages import (
     IN,

@@ -6,16 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.core.topology import (
-    BatchPolicy,
-    Input,
-    Link,
-    Model,
-    Ordering,
-    Outlet,
-    OutputField,
-    Sink,
-)
+from headrace.core.models import BatchPolicy, Input, Model, OutputField
+from headrace.core.steps import Link, Ordering, Outlet, Sink
 from headrace.ports import Prediction
 from headrace.testing import ScriptedModel
 from tests.unit.dags import model_step

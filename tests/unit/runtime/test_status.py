@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from headrace.core.ledger import finish
-from headrace.core.topology import Ordering
+from headrace.core.steps import Ordering
 from headrace.errors import AccessRefusedError
 from headrace.runtime.assignments import Assignments
 from headrace.runtime.lanes import Lanes

@@ -7,7 +7,7 @@ import pytest
 
 from headrace.core.flow import FlowLimits
 from headrace.core.retry import RetryPolicy
-from headrace.core.topology import Ordering
+from headrace.core.steps import Ordering
 from headrace.errors import ConfigError, FencedError, InferenceFailedError, MetadataError
 from headrace.formats.json_objects import decode, encode
 from headrace.runtime.places import Format

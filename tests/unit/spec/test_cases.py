@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.core.topology import Model
+from headrace.core.models import Model
 from headrace.errors import SpecError
 from headrace.spec.case_file import case_files, check_cases, load_cases
 from headrace.spec.cases import CasesSpec

@@ -2,18 +2,11 @@
 
 import pytest
 
+from headrace.core.models import BatchPolicy, Input, OutputField
 from headrace.core.retry import RetryPolicy
+from headrace.core.steps import Ordering, Sink, Tombstones
 from headrace.core.topics import ROOM_BYTES, TopicKind, needed_topics
-from headrace.core.topology import (
-    BatchPolicy,
-    Delivery,
-    Input,
-    Ordering,
-    OutputField,
-    Sink,
-    Source,
-    Tombstones,
-)
+from headrace.core.topology import Delivery, Source
 from headrace.spec.compile import compile_file, compile_pipeline
 
 OAUTH = """\

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from headrace.core.topology import (
-    BatchPolicy,
+from headrace.core.models import BatchPolicy
+from headrace.core.steps import (
     FunctionStep,
     GatherStep,
     Join,
@@ -17,10 +17,10 @@ from headrace.core.topology import (
     Ordering,
     Outlet,
     Sink,
-    Source,
     SplitStep,
     Waiting,
 )
+from headrace.core.topology import Source
 from headrace.spec.compile import compile_file
 from headrace.spec.loader import check, check_text, load
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.core.topology import OAuth, Profile
+from headrace.core.models import OAuth, Profile
 from headrace.spec.compile import compile_pipeline
 
 HEAD = "pipeline: p\n"
