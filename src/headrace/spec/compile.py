@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.core.assembly import Frame, assemble
+from headrace.core.topology import Delivery, Source, Topology
 from headrace.spec.connections import KafkaSpec, SecuritySpec
 from headrace.spec.effective import server_of
 from headrace.spec.loader import folder_of, load
