@@ -11,13 +11,14 @@ from headrace.core.records import Outgoing, TopicPartition
 from headrace.core.steps import FunctionStep, ModelStep, Ordering, SplitStep, Step
 from headrace.core.topology import Stage
 from headrace.ports import FunctionCaller, InferenceClient
+from headrace.runtime.action_places import FunctionPlace, ModelPlace, SplitPlace
 from headrace.runtime.clusters import Waiting, clusters, is_whole, source_offset
 from headrace.runtime.dispatcher import Dispatcher
 from headrace.runtime.ends import Ends
 from headrace.runtime.executor import Surroundings
 from headrace.runtime.lanes import reaching
 from headrace.runtime.outputs import Outputs, TopicFacts
-from headrace.runtime.places import Format, FunctionPlace, ModelPlace, Place, SplitPlace
+from headrace.runtime.places import Format, Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,12 @@ from headrace.core.topology import Source, Stage
 from headrace.errors import FencedError, TransactionAbortedError, TransactionIndefiniteError
 from headrace.formats.json_objects import decode, encode
 from headrace.ports import Assignment, Bounds, GroupToken
+from headrace.runtime.action_places import ModelPlace
 from headrace.runtime.ends import Ends
 from headrace.runtime.executor import Surroundings, Work
 from headrace.runtime.items import from_source
 from headrace.runtime.outputs import Outputs, TopicFacts
-from headrace.runtime.places import Format, ModelPlace
+from headrace.runtime.places import Format
 from headrace.runtime.stats import StageStats
 from headrace.testing import ScriptedModel
 
