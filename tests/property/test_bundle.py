@@ -49,7 +49,7 @@ class Meeting:
         if not self.waiting:
             return
         self.rng.shuffle(self.waiting)
-        unlaned = [each for each in self.waiting if not each.ledger.has_lane(each)]
+        unlaned = [each for each in self.waiting if not each.has_lane]
         members = unlaned[: self.rng.randint(0, 3)]
         laned = [each for each in self.waiting if each not in members and each not in unlaned]
         members += laned[: 1 if self.rng.random() < 0.8 or not members else 0]
@@ -106,7 +106,7 @@ class Meeting:
         """Whatever leaves later comes later in its lane."""
         lanes: dict[bytes | None, int] = {}
         for record in self.durable:
-            if record.ledger is not self.ledgers[0] or not record.ledger.has_lane(record):
+            if record.ledger is not self.ledgers[0] or not record.has_lane:
                 continue
             lane = record.key if self.ordering is Ordering.KEY else b""
             assert record.offset > lanes.get(lane, -1)

@@ -208,7 +208,7 @@ class Ledger:
                 record.output = record.following = record.leader = None
                 record.followers = record.outputs = None
                 record.pending = 0
-                record.waits = False
+                record.waits = record.has_lane = False
             return
         tails = self._tails
         by_key = self._ordering is Ordering.KEY
@@ -220,8 +220,9 @@ class Ledger:
             record.pending = 0
             key = record.key if by_key else b""
             if key is None or not (drives is None or drives(record)):
-                record.waits = False
+                record.waits = record.has_lane = False
                 continue
+            record.has_lane = True
             tail = tails.get(key)
             if tail is None:
                 record.waits = False
@@ -249,12 +250,6 @@ class Ledger:
                 return
             _count_blocked(following, -1)
             record = following
-
-    def has_lane(self, record: Record) -> bool:
-        """Whether a record of this partition leaves in order; it must lead what it meets."""
-        if self._ordering is Ordering.NONE or not (self._drives is None or self._drives(record)):
-            return False
-        return record.key is not None or self._ordering is Ordering.PARTITION
 
     def advance(self, position: int) -> None:
         """The log has been read up to `position`; what lies before was never delivered."""
@@ -447,7 +442,7 @@ def meet(records: Sequence[Record]) -> Record:
     leaders = list({id(leader): leader for leader in map(leader_of, records)}.values())
     if len(leaders) == 1:
         return leaders[0]
-    laned = [record for record in leaders if record.ledger.has_lane(record)]
+    laned = [record for record in leaders if record.has_lane]
     if len(laned) > 1:
         raise InvariantError(f"{laned[0]!r} and {laned[1]!r} meet, and both have a lane")
     first = laned[0] if laned else leaders[0]

@@ -32,6 +32,7 @@ class Record:
         headers: Headers as read, or None where there are none.
         ledger: The ledger that took it.
         following: The next record of its lane that was taken, if any.
+        has_lane: Whether it leaves in order; of records that meet it must be the one that leads.
         waits: Whether an earlier record of its lane is not released yet.
         output: What it leaves behind, None until it is finished.
         leader: The record it finishes with, None if it finishes by itself. Records become
@@ -44,6 +45,7 @@ class Record:
     __slots__ = (
         "followers",
         "following",
+        "has_lane",
         "headers",
         "key",
         "leader",
@@ -60,6 +62,7 @@ class Record:
 
     ledger: Any
     following: "Record | None"
+    has_lane: bool
     waits: bool
     output: "Output | None"
     leader: "Record | None"

@@ -120,6 +120,10 @@ def from_source(records: Sequence[Record], deadline_ms: int | None) -> list[Item
     return items
 
 
+VERSION: Final[Header] = (wire.VERSION, wire.FORMAT)
+"""The first header of every record of headrace's own topics."""
+
+_NAMES: Final = (wire.ID, wire.MODELS, wire.AT)
 _OUTCOMES: Final[Mapping[bytes, Outcome]] = {
     wire.DROPPED: Outcome.DROPPED,
     wire.FAILED: Outcome.FAILED,
@@ -130,9 +134,30 @@ _OUTCOMES: Final[Mapping[bytes, Outcome]] = {
 def from_derived(record: Record) -> Item:
     """Return the document, or the outcome, of a record that headrace wrote.
 
+    Of the record's headers only those of the user are left: the item has the others.
+
     Raises:
         ConfigError: It was written in a format that this version does not read.
     """
+    return _usual(record) or _unusual(record)
+
+
+def _usual(record: Record) -> Item | None:
+    """Return the document of a record with just the headers that every result has."""
+    headers = record.headers
+    if headers is None or len(headers) != 4 or record.value is None:
+        return None
+    version, id_, models, written = headers
+    if version != VERSION or (id_[0], models[0], written[0]) != _NAMES or id_[1] is None:
+        return None
+    record.headers = None
+    record.pending = 1
+    item = Item(record, id_[1], record.value, record.partition[1])
+    item.trail = models[1] or b""
+    return item
+
+
+def _unusual(record: Record) -> Item:
     headers = dict(record.headers or ())
     require_version(record, headers)
     said = headers.get(wire.OUTCOME)
@@ -162,7 +187,13 @@ def from_derived(record: Record) -> Item:
             for name in (wire.ERROR_STEP, wire.ERROR_CLASS, wire.ERROR_MESSAGE)
         ]
         item.reason = Reason(*texts)
+    record.headers = user_headers(record) or None
     return item
+
+
+def user_headers(record: Record) -> list[Header]:
+    """Return the headers that are not headrace's."""
+    return [header for header in record.headers or () if not header[0].startswith(wire.PREFIX)]
 
 
 def require_version(record: Record, headers: Mapping[str, bytes | None]) -> None:

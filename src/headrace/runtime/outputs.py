@@ -12,7 +12,7 @@ from headrace.core.records import Header, Outgoing, Record
 from headrace.core.steps import ModelStep, Outlet, Sink, SplitStep, Step
 from headrace.core.topology import Stage
 from headrace.errors import DocumentError, InferenceError, OversizeError, RecordError
-from headrace.runtime.items import Item, Reason, scope_headers
+from headrace.runtime.items import VERSION, Item, Reason, scope_headers, user_headers
 
 OVERHEAD_BYTES = 192
 """What a record costs beside its value, key and headers, generously."""
@@ -212,7 +212,6 @@ class Outputs:
 
     def derived_headers(self, items: Sequence[Item]) -> list[Sequence[Header]]:
         """Return what the next stage must know of each."""
-        pipeline = self._pipeline
         written: Header = (wire.AT, b"%d" % self._now_ms())
         headers: list[Sequence[Header]] = []
         trail, models = None, _NO_MODELS
@@ -220,7 +219,7 @@ class Outputs:
             if item.trail is not trail:
                 trail = item.trail
                 models = self._trails.get(trail) or self._trail(trail)
-            own = [_VERSION, (wire.ID, item.id), models, pipeline, written]
+            own = [VERSION, (wire.ID, item.id), models, written]
             if item.scope:
                 own += scope_headers(item.scope)
             if item.is_replay:
@@ -241,7 +240,7 @@ class Outputs:
     def _carried(self, item: Item) -> list[Header]:
         """Return what a copy of the record must say about it."""
         return [
-            _VERSION,
+            VERSION,
             (wire.ID, item.id),
             (wire.SOURCE, source_of(item.id)),
             self._pipeline,
@@ -393,7 +392,6 @@ class _OutletWriter:
 
 
 _MOST_TRAILS: Final = 1_000
-_VERSION: Header = (wire.VERSION, wire.FORMAT)
 _NO_MODELS: Header = (wire.MODELS, b"")
 _REPLAY: Header = (wire.REPLAY, b"1")
 
@@ -401,11 +399,6 @@ _REPLAY: Header = (wire.REPLAY, b"1")
 def source_of(id_: bytes) -> bytes:
     """Return topic/partition/offset of the source record that a record id names."""
     return b"/".join(id_.partition(b"/")[0].rsplit(b"-", 2))
-
-
-def user_headers(record: Record) -> list[Header]:
-    """Return the headers that are not headrace's."""
-    return [header for header in record.headers or () if not header[0].startswith(wire.PREFIX)]
 
 
 def reason_for(step: str, error: Exception) -> Reason:

@@ -322,8 +322,12 @@ class Place:
         step = self.step
         assert isinstance(step, ModelStep)  # noqa: S101
         mark = f"{step.name}={step.model.remote_name}@{version}".encode()
+        before, after = b"", mark
         for item in items:
-            item.trail = b"%b, %b" % (item.trail, mark) if item.trail else mark
+            if item.trail != before:
+                before = item.trail
+                after = b"%b, %b" % (before, mark) if before else mark
+            item.trail = after
 
     def _count_dropped(self, count: int) -> None:
         self._stats.dropped += count

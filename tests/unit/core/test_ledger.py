@@ -239,13 +239,13 @@ def test_a_follower_of_a_follower_finishes_with_the_first_of_them():
 def test_a_record_has_a_lane_by_its_ledgers_order(ordering, key, has_lane):
     one, _, left, _ = meeting(ordering, key=key)
 
-    assert one.has_lane(left[0]) == has_lane
+    assert left[0].has_lane == has_lane
 
 
 def test_only_records_that_drive_have_a_lane_and_wait_in_it():
     one, _, left, _ = meeting(drives=lambda record: record.offset != 1)
 
-    assert [one.has_lane(each) for each in left] == [True, False, True]
+    assert [each.has_lane for each in left] == [True, False, True]
     assert [each.waits for each in left] == [False, False, True]
     finish(left[1:2], [()])
     assert one.released == [left[1]]
