@@ -7,10 +7,10 @@ RUN := $(UV) run --frozen --no-sync
 export HEADRACE_UV := $(UV)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup demo test check fix fault bench docs pictures clean
+.PHONY: help setup demo test check fix fault bench bench-dag docs pictures clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 setup: .venv/.stamp ## build the environment (uv, then everything in uv.lock)
 
@@ -48,6 +48,10 @@ fault: setup ## the fault test, longer: SEEDS=20 RECORDS=20000
 bench: setup ## throughput, latency and CPU beside a bare loop
 	@$(UV) sync --frozen --quiet --group bench
 	$(RUN) python benchmarks/run.py $(ARGS)
+
+bench-dag: setup ## what hops, fused stages, joins and fields of a DAG cost
+	@$(UV) sync --frozen --quiet --group bench
+	$(RUN) python benchmarks/dag.py $(ARGS)
 
 docs: setup ## regenerate the reference pages and build the site into build/site
 	$(RUN) python -m headrace.spec.reference > docs/reference/pipeline.md

@@ -158,7 +158,7 @@ class Dispatcher:
             return self._ready.popleft()
         free = self._concurrency.limit - self.busy
         records = self._batcher.take(now, free, self.busy)
-        return self._living(Work(records)) if records else None
+        return Work(records) if records else None
 
     def _living(self, work: Work) -> Work:
         """Leave out records whose ledger was dropped while they waited."""

@@ -243,8 +243,10 @@ class ModelExecutor(Desk):
 
     def _written(self, items: Sequence[Item], prediction: Prediction) -> Sequence[Any]:
         """Return the documents with the answer in them."""
-        is_sure = self._is_sure and not prediction.faults and not self._fates.may_refuse
-        documents = [self._to_write(item, is_sure=is_sure) for item in items]
+        if self._is_sure and not prediction.faults and not self._fates.may_refuse:
+            documents = [item.document for item in items]
+        else:
+            documents = [self._to_write(item) for item in items]
         try:
             for put, column in zip(self._setters, prediction.columns, strict=True):
                 for document, value in zip(documents, column, strict=True):
@@ -276,9 +278,9 @@ class ModelExecutor(Desk):
                 extra={"event": "batching_stopped"},
             )
 
-    def _to_write(self, item: Item, *, is_sure: bool) -> Any:
+    def _to_write(self, item: Item) -> Any:
         """Return the document to write into; what was read in memory is kept for a dead letter."""
-        if item.value is not None or is_sure:
+        if item.value is not None:
             return item.document
         item.read = item.document
         return copied(item.document) if self._is_nested else dict(item.document)

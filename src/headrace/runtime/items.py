@@ -123,7 +123,6 @@ def from_source(records: Sequence[Record], deadline_ms: int | None) -> list[Item
 VERSION: Final[Header] = (wire.VERSION, wire.FORMAT)
 """The first header of every record of headrace's own topics."""
 
-_NAMES: Final = (wire.ID, wire.MODELS, wire.AT)
 _OUTCOMES: Final[Mapping[bytes, Outcome]] = {
     wire.DROPPED: Outcome.DROPPED,
     wire.FAILED: Outcome.FAILED,
@@ -147,13 +146,16 @@ def _usual(record: Record) -> Item | None:
     headers = record.headers
     if headers is None or len(headers) != 4 or record.value is None:
         return None
-    version, id_, models, written = headers
-    if version != VERSION or (id_[0], models[0], written[0]) != _NAMES or id_[1] is None:
+    version, (name, id_), (models, trail), (written, _) = headers
+    if version != VERSION or name != wire.ID or models != wire.MODELS or written != wire.AT:
+        return None
+    if id_ is None:
         return None
     record.headers = None
     record.pending = 1
-    item = Item(record, id_[1], record.value, record.partition[1])
-    item.trail = models[1] or b""
+    item = Item(record, id_, record.value, record.partition[1])
+    if trail:
+        item.trail = trail
     return item
 
 

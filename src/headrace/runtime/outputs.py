@@ -99,6 +99,7 @@ class Outputs:
         self._outlets = [_OutletWriter(self, outlet, facts, encode) for outlet in step.outlets]
         self._writers: list[_SinkWriter | _OutletWriter] = [*self._sinks, *self._outlets]
         self._trails: dict[bytes, Header] = {}
+        self._restrict = projection(step.inlets[0].fields if len(step.inlets) == 1 else None)
 
     @property
     def writes(self) -> bool:
@@ -189,7 +190,7 @@ class Outputs:
         """Return the bytes that a document was, or in memory would have been, read as."""
         if item.document is None or item.value is not None:
             return item.value
-        return self._encode(item.document if item.read is None else item.read)
+        return self._encode(self._restrict(item.document if item.read is None else item.read))
 
     # Headers
 
@@ -355,10 +356,12 @@ class _OutletWriter:
         documents = [item.document for item in items]
         values = [encode(project(document)) for document in documents]
         headers = self._outputs.derived_headers(items)
-        place_of = self._place
+        places = [item.place for item in items]
+        if self._outlet.home_level or self._spread:
+            places = [self._place(item) for item in items]
         rows: list[Outgoing | RecordError] = [
-            (topic, value, item.record.key, place_of(item), item.record.timestamp, named)
-            for item, value, named in zip(items, values, headers, strict=True)
+            (topic, value, item.record.key, place, item.record.timestamp, named)
+            for item, value, place, named in zip(items, values, places, headers, strict=True)
         ]
         return _all_fitting(rows, items, values, self._limit)
 

@@ -200,8 +200,11 @@ class Place:
         """Let the next step have the documents themselves: nothing of them is left behind here."""
         [(link, place, project)] = self._links
         self.counts.results += len(items)
+        if place.collector is not None:
+            # Elsewhere what the step does not need only has to be left out of its dead letter.
+            for item in items:
+                item.document = project(item.document)
         for item in items:
-            item.document = project(item.document)
             item.value = item.read = None
         place.offer(items, link.inlet)
 

@@ -237,7 +237,7 @@ def test_a_follower_of_a_follower_finishes_with_the_first_of_them():
     ],
 )
 def test_a_record_has_a_lane_by_its_ledgers_order(ordering, key, has_lane):
-    one, _, left, _ = meeting(ordering, key=key)
+    _, _, left, _ = meeting(ordering, key=key)
 
     assert left[0].has_lane == has_lane
 

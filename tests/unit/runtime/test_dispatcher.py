@@ -135,6 +135,7 @@ async def test_records_of_a_dropped_ledger_are_not_sent():
         it.offer(kept)
 
         lost[0].ledger.drop()
+        it.dispatcher.forget_dropped()
         await asyncio.sleep(5.0)
 
         assert [row for _, row in it.model.asked] == [("first",), ("kept",)]

@@ -184,7 +184,7 @@ async def test_a_route_that_fails_after_the_model_gives_up_the_document_as_it_wa
 
 async def test_a_step_after_one_that_only_goes_on_gives_up_what_that_made():
     first = model("a", IN, writes="one", links=(Link("m", fields=("one",)),))
-    second = model("m", fused("a"), reads="one", sinks=OUT)
+    second = model("m", fused("a", fields=("one",)), reads="one", sinks=OUT)
     rejecting = ScriptedModel(poison=lambda _: True)
     async with running(first, second, models={"m": [rejecting]}) as it:
         it.read("in", {"text": "a"})
