@@ -64,6 +64,7 @@ class Assignments:
         ignore_metadata: bool = False,
         pinned: Collection[str] = (),
         together: Collection[str] = (),
+        counts: Mapping[str, int] | None = None,
     ) -> None:
         """Own nothing yet.
 
@@ -76,6 +77,7 @@ class Assignments:
             pinned: Topics that do not begin at their earliest record.
             together: Topics whose records may finish together: their partitions of one number
                 are begun, adopted and dropped as one.
+            counts: Partitions of every topic when the worker started.
         """
         self.epoch = 0
         self.token: GroupToken | None = None
@@ -83,6 +85,7 @@ class Assignments:
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._group = group
         self._lanes = lanes
+        self._counts = counts or {}
         self._together = tuple(together)  # in this order everywhere: a run can be repeated
         self._slot = slot
         self._stats = stats
@@ -195,6 +198,8 @@ class Assignments:
         """Adopt or begin the ledger of every added partition."""
         self.epoch, self.token = assignment.epoch, assignment.token
         self._stats.rebalances += 1
+        if self._has_grown(assignment.added):
+            return dict.fromkeys(assignment.added)
         self._pending |= dict.fromkeys(assignment.added, assignment.epoch)
         for partition in self._parked.keys() - self._pending.keys():
             # Somebody else has it now; what is kept for it would only fill the memory.
@@ -228,6 +233,22 @@ class Assignments:
         return positions
 
     # Where a partition resumes
+
+    def _has_grown(self, partitions: Iterable[TopicPartition]) -> bool:
+        """Stop the worker at a partition that was not there when it started.
+
+        The topics that it writes to have none of that number, and it does not know their size.
+        """
+        grown = {p.topic for p in partitions if p.partition >= self._counts.get(p.topic, 2**31)}
+        if grown:
+            self._fail(
+                ConfigError(
+                    f"{', '.join(sorted(grown))} has more partitions than when this worker"
+                    " started: let the pipeline's own topics grow with `headrace topics apply`,"
+                    " and start the workers again; nothing is lost"
+                )
+            )
+        return bool(grown)
 
     async def _begin_quickly(self, epoch: int, positions: dict[TopicPartition, int | None]) -> None:
         """Begin what is stable, looking again for a few milliseconds; fill in the positions.

@@ -105,6 +105,7 @@ class Worker:
             ignore_metadata=settings.ignore_metadata,
             pinned=[each.topic for each in stage.sources if each.start != "earliest"],
             together=stage.topics if stage.collects else (),
+            counts=facts.partitions,
         )
         self._ports = ports
         self._settings = settings

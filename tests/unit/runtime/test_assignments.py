@@ -68,6 +68,20 @@ def drafted(ledger, nonce=77):
 # Which ledger takes records
 
 
+async def test_a_partition_that_the_source_grew_stops_the_worker_and_is_not_read(kafka):
+    async with member(kafka, counts={"in": 1}) as one:
+        positions = await one.assignments.assigned(assignment(1, P0, P1))
+
+        assert positions == {P0: None, P1: None}
+        with pytest.raises(ConfigError, match=r"in has more partitions.*`headrace topics apply`"):
+            await one.assignments.failure
+
+
+async def test_as_many_partitions_as_there_were_are_all_read(kafka):
+    async with member(kafka, counts={"in": 2}) as one:
+        assert None not in (await one.assignments.assigned(assignment(1, P0, P1))).values()
+
+
 async def test_a_fetched_batch_of_an_older_epoch_is_ignored(kafka):
     async with member(kafka) as it:
         ledger = await it.own(1)
