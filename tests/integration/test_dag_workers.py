@@ -103,15 +103,16 @@ def test_a_part_that_comes_after_the_timeout_finishes_the_marker_and_nothing_els
 
 
 def test_a_record_that_timed_out_is_whole_after_a_replay_if_its_part_is_still_to_come(scene):
-    s = scene(", timeout: 8s")
+    s = scene(", timeout: 12s")
     (id_,) = s.feed(f"{s.name}.in", *texts(1))
 
     with s.worker("left", "both"):
         s.until(lambda: len(s.letters()) == 1)
-    s.headrace("dlq", "replay", "FILE")
-    with s.worker():
-        s.until(lambda: len(s.documents(f"{s.name}.out")) == 1)
-        s.until_finished()
+        s.headrace("dlq", "replay", "FILE")
+        # The replay is read before the part comes: the marker would end the part without a trace.
+        with s.worker("right", slot="b"):
+            s.until(lambda: len(s.documents(f"{s.name}.out")) == 1)
+            s.until_finished()
     trace = s.headrace("trace", "FILE", id_).splitlines()
 
     assert s.documents(f"{s.name}.out") == [joined(each) for each in texts(1)]
