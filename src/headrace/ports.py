@@ -177,14 +177,6 @@ class Transaction:
     token: GroupToken
 
 
-class Purger(Protocol):
-    """Keeps headrace's own topics of a stage from growing for ever."""
-
-    async def run(self) -> None:
-        """Remove now and then what all readers have finished, until cancelled; never raises."""
-        ...
-
-
 class TransactionSink(Protocol):
     """The transactional producer of one slot."""
 

@@ -7,9 +7,9 @@ import pytest
 
 from headrace.core import wire
 from headrace.core.joining import Group, Outcome, Table
-from headrace.core.ledger import Ledger
+from headrace.core.ledger import Draft, Ledger
 from headrace.core.parting import Parting
-from headrace.core.records import Commit, Outgoing
+from headrace.core.records import Outgoing
 from headrace.core.steps import Fields
 from headrace.errors import HeadraceError
 from headrace.runtime.collecting import Collector
@@ -54,20 +54,15 @@ def carrier_field_dropped(patch: pytest.MonkeyPatch) -> None:
 
 def follower_in_another_transaction(patch: pytest.MonkeyPatch) -> None:
     def one_by_one(
-        self: Committer, *, idle: bool
-    ) -> tuple[list[Ledger], list[Outgoing], list[Commit]]:
-        for ledger in self._assignments.owned:
-            lags = ledger.must_pin or (idle and ledger.lags_behind_position)
-            if ledger.has_draft or not (ledger.released or lags):
-                continue
+        self: Committer, ledgers: Sequence[Ledger], most: int, most_bytes: int
+    ) -> Sequence[tuple[Ledger, Draft]]:
+        for ledger in ledgers:
             draft = ledger.draft(len(ledger.released), self._slot, next(self._nonces))
             if draft is not None:
-                outgoing = [row for record in draft.records for row in record.output or ()]
-                commit = Commit(ledger.partition, draft.base, draft.committed.metadata)
-                return [ledger], outgoing, [commit]
-        return [], [], []
+                return [(ledger, draft)]
+        return []
 
-    patch.setattr(Committer, "_draft_joint", one_by_one)
+    patch.setattr(Committer, "_drafts", one_by_one)
 
 
 def timeout_without_a_closed_marker(patch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from headrace.core.batching import Batcher
 from headrace.core.concurrency import AdaptiveLimit
@@ -10,64 +10,54 @@ from headrace.core.documents import copied
 from headrace.core.fields import projection
 from headrace.core.joining import Outcome
 from headrace.core.ledger import leader_of
+from headrace.core.models import BatchPolicy
 from headrace.core.paths import getter, setter
-from headrace.core.steps import (
-    FunctionStep,
-    ModelStep,
-    SplitStep,
-)
+from headrace.core.steps import FunctionStep, ModelStep, SplitStep, Step
 from headrace.errors import (
     DocumentError,
     RecordError,
 )
 from headrace.ports import FunctionCaller, InferenceClient
 from headrace.runtime.dispatcher import Dispatcher
-from headrace.runtime.ends import Ends
-from headrace.runtime.executor import FunctionExecutor, ModelExecutor, Surroundings, Work
+from headrace.runtime.executor import Executor, FunctionExecutor, ModelExecutor, Work
 from headrace.runtime.items import Item, Level
-from headrace.runtime.outputs import Outputs
-from headrace.runtime.places import Format, Place
+from headrace.runtime.places import Place, Site
 
 
-class ModelPlace(Place):
-    """The place of a step that calls a model."""
+class CallingPlace(Place):
+    """The place of a step that calls something for documents.
 
-    def __init__(
-        self,
-        step: ModelStep,
-        outputs: Outputs,
-        fmt: Format,
-        around: Surroundings,
-        ends: Ends,
-        topics: Sequence[Collection[str]],
-        models: Sequence[InferenceClient],
-    ) -> None:
-        super().__init__(step, outputs, fmt, around, ends, topics)
-        self._model_step = step
-        self.executors = [ModelExecutor(step, model, self, around) for model in models]
+    Args:
+        step: The step.
+        site: What it works with.
+        batch: How documents gather.
+        calls: Fewest and most calls at once.
+    """
 
-    def start(
-        self, tasks: asyncio.TaskGroup, around: Surroundings, on_progress: Callable[[], None]
-    ) -> list[Dispatcher]:
-        """Begin to call the model; a dispatcher for each version of it."""
-        step = self._model_step
+    def __init__(self, step: Step, site: Site, batch: BatchPolicy, calls: tuple[int, int]) -> None:
+        super().__init__(step, site)
+        self.executors: Sequence[Executor] = ()
+        self._batch = batch
+        self._calls = calls
+
+    def start(self, tasks: asyncio.TaskGroup, on_progress: Callable[[], None]) -> None:
+        """Begin to call; a dispatcher for each executor."""
         self.dispatchers = [
             Dispatcher(
                 executor,
-                Batcher(step.batch.max_size, step.batch.max_wait_s),
-                AdaptiveLimit(step.model.min_in_flight, step.model.max_in_flight),
+                Batcher(self._batch.max_size, self._batch.max_wait_s),
+                AdaptiveLimit(*self._calls),
                 tasks,
-                around.stats,
+                self._stats,
                 on_progress,
             )
             for executor in self.executors
         ]
-        return self.dispatchers
 
     def again(self, work: Work, delay_s: float) -> None:
-        """Call the model again for a document, after a delay."""
+        """Call again for a document, after a delay."""
         [item] = work.items
-        self.dispatchers[self._version_of(item.id)].delay(work, delay_s)
+        self.dispatchers[self._executor_of(item.id)].delay(work, delay_s)
 
     def _act(self, items: Sequence[Item]) -> None:
         if len(self.dispatchers) == 1:
@@ -75,74 +65,48 @@ class ModelPlace(Place):
             return
         shares: dict[int, list[Item]] = {}
         for item in items:
-            shares.setdefault(self._version_of(item.id), []).append(item)
-        for version, share in shares.items():
-            self.dispatchers[version].offer(share)
+            shares.setdefault(self._executor_of(item.id), []).append(item)
+        for number, share in shares.items():
+            self.dispatchers[number].offer(share)
 
-    def _version_of(self, id_: bytes) -> int:
+    def _executor_of(self, id_: bytes) -> int:
+        """Return which executor takes a record."""
+        del id_
+        return 0
+
+
+class ModelPlace(CallingPlace):
+    """The place of a step that calls a model; an executor for each version of it."""
+
+    def __init__(self, step: ModelStep, site: Site, models: Sequence[InferenceClient]) -> None:
+        calls = (step.model.min_in_flight, step.model.max_in_flight)
+        super().__init__(step, site, step.batch, calls)
+        self.executors = [ModelExecutor(step, model, self, site.around) for model in models]
+        self._shares = [share for _, share in step.model.versions]
+
+    def _executor_of(self, id_: bytes) -> int:
         """Return which version takes a record: always the same, by a hash of its id."""
         point = zlib.crc32(id_) % 100
-        for number, (_, share) in enumerate(self._model_step.model.versions):
+        for number, share in enumerate(self._shares):
             point -= share
             if point < 0:
                 return number
         return 0
 
 
-class FunctionPlace(Place):
+class FunctionPlace(CallingPlace):
     """The place of a step that calls a function."""
 
-    def __init__(
-        self,
-        step: FunctionStep,
-        outputs: Outputs,
-        fmt: Format,
-        around: Surroundings,
-        ends: Ends,
-        topics: Sequence[Collection[str]],
-        function: FunctionCaller,
-    ) -> None:
-        super().__init__(step, outputs, fmt, around, ends, topics)
-        self._function_step = step
-        self._executor = FunctionExecutor(step, function, self, around)
-
-    def start(
-        self, tasks: asyncio.TaskGroup, around: Surroundings, on_progress: Callable[[], None]
-    ) -> list[Dispatcher]:
-        """Begin to call the function."""
-        step = self._function_step
-        dispatcher = Dispatcher(
-            self._executor,
-            Batcher(step.batch.max_size, step.batch.max_wait_s),
-            AdaptiveLimit(step.workers, step.workers),
-            tasks,
-            around.stats,
-            on_progress,
-        )
-        self.dispatchers = [dispatcher]
-        return self.dispatchers
-
-    def again(self, work: Work, delay_s: float) -> None:
-        """Call the function again for a document, after a delay."""
-        self.dispatchers[0].delay(work, delay_s)
-
-    def _act(self, items: Sequence[Item]) -> None:
-        self.dispatchers[0].offer(items)
+    def __init__(self, step: FunctionStep, site: Site, function: FunctionCaller) -> None:
+        super().__init__(step, site, step.batch, (step.workers, step.workers))
+        self.executors = [FunctionExecutor(step, function, self, site.around)]
 
 
 class SplitPlace(Place):
     """The place of a step that makes a record of every element of a list."""
 
-    def __init__(
-        self,
-        step: SplitStep,
-        outputs: Outputs,
-        fmt: Format,
-        around: Surroundings,
-        ends: Ends,
-        topics: Sequence[Collection[str]] = (),
-    ) -> None:
-        super().__init__(step, outputs, fmt, around, ends, topics)
+    def __init__(self, step: SplitStep, site: Site) -> None:
+        super().__init__(step, site)
         self._split_step = step
         self._elements = getter(step.each)
         self._keep = projection(step.keep)

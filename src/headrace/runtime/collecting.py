@@ -2,7 +2,6 @@
 
 import heapq
 import itertools
-import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,8 +32,6 @@ FIRST_SPILL_S = 1.0
 
 SLOWEST_SPILL_S = 60.0
 """Longest such pause."""
-
-log = logging.getLogger("headrace.collecting")
 
 
 @dataclass(frozen=True, slots=True)

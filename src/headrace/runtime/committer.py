@@ -3,11 +3,11 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from headrace.core.bundle import Bundle
-from headrace.core.ledger import Ledger
+from headrace.core.ledger import Draft, Ledger
 from headrace.core.records import Commit, Outgoing, Record
 from headrace.errors import (
     BrokerError,
@@ -217,47 +217,13 @@ class Committer:
         outgoing: list[Outgoing] = []
         commits: list[Commit] = []
         idle = self._is_idle()
-        if self._is_joint:
-            return self._draft_joint(idle=idle)
-        for ledger in self._assignments.owned:
-            lags = ledger.must_pin or (idle and ledger.lags_behind_position)
-            if ledger.has_draft or not (ledger.released or lags):
-                continue
-            if room <= 0 or room_bytes <= 0:
-                break
-            most = room
-            if ledger.in_flight_bytes > room_bytes:
-                most = min(room, _fitting(ledger.released, room_bytes))
-            draft = ledger.draft(most, self._slot, next(self._nonces))
-            if draft is None:
-                continue
-            drafted.append(ledger)
-            commits.append(
-                Commit(ledger.partition, draft.base, draft.committed.metadata),
-            )
-            for record in draft.records:
-                outgoing += record.output or ()
-            room -= len(draft.records)
-            room_bytes -= sum([len(r.value) for r in draft.records if r.value])
-        return drafted, outgoing, commits
-
-    def _draft_joint(self, *, idle: bool) -> tuple[list[Ledger], list[Outgoing], list[Commit]]:
-        """Draft over partitions of one number together: their records may finish together."""
-        numbers: dict[int, list[Ledger]] = {}
-        for ledger in self._assignments.owned:
-            numbers.setdefault(ledger.partition.partition, []).append(ledger)
-        room, room_bytes = MAX_RECORDS, MAX_BYTES
-        drafted: list[Ledger] = []
-        outgoing: list[Outgoing] = []
-        commits: list[Commit] = []
-        for ledgers in numbers.values():
-            if room <= 0 or room_bytes <= 0:
-                break
+        for ledgers in self._together():
             lags = any(x.must_pin or (idle and x.lags_behind_position) for x in ledgers)
             if any(x.has_draft for x in ledgers) or not (lags or any(x.released for x in ledgers)):
                 continue
-            bundle = Bundle(ledgers, self._slot, self._nonces)
-            for ledger, draft in bundle.draft(room):
+            if room <= 0 or room_bytes <= 0:
+                break
+            for ledger, draft in self._drafts(ledgers, room, room_bytes):
                 drafted.append(ledger)
                 commits.append(Commit(ledger.partition, draft.base, draft.committed.metadata))
                 for record in draft.records:
@@ -265,6 +231,26 @@ class Committer:
                 room -= len(draft.records)
                 room_bytes -= sum([len(r.value) for r in draft.records if r.value])
         return drafted, outgoing, commits
+
+    def _together(self) -> Iterable[Sequence[Ledger]]:
+        """Return the ledgers whose records may finish together, each in one draft."""
+        if not self._is_joint:
+            return [(ledger,) for ledger in self._assignments.owned]
+        numbers: dict[int, list[Ledger]] = {}
+        for ledger in self._assignments.owned:
+            numbers.setdefault(ledger.partition.partition, []).append(ledger)
+        return numbers.values()
+
+    def _drafts(
+        self, ledgers: Sequence[Ledger], most: int, most_bytes: int
+    ) -> Sequence[tuple[Ledger, Draft]]:
+        if self._is_joint:
+            return Bundle(ledgers, self._slot, self._nonces).draft(most)
+        [ledger] = ledgers
+        if ledger.in_flight_bytes > most_bytes:
+            most = min(most, _fitting(ledger.released, most_bytes))
+        draft = ledger.draft(most, self._slot, next(self._nonces))
+        return [] if draft is None else [(ledger, draft)]
 
     def _is_idle(self) -> bool:
         """Whether nothing has been in flight for `IDLE_S`."""

@@ -35,7 +35,7 @@ def lanes_of(stage: Stage) -> Mapping[str, Lanes]:
     other for ever. What comes through a retry topic has none.
     """
     gathering = _gathering(stage)
-    leading = {leader for leader, _ in _families(stage).values()}
+    leading = _leading(stage)
     return {
         topic: UNORDERED if topic not in leading else _lanes(stage, topic, gathering)
         for topic in (source.topic for source in stage.sources)
@@ -76,40 +76,33 @@ def is_first_of_its_kin(level: int, record: Record) -> bool:
     return all(index == b"0" for index in id_.split(b"/")[1 + level :])
 
 
-def _families(stage: Stage) -> Mapping[str, tuple[str, frozenset[str]]]:
-    """Return per topic which one leads those that its records may meet, and all of them."""
+def _leading(stage: Stage) -> set[str]:
+    """Return the topics that lead: one of all whose records meet."""
     drivers: dict[str, str] = {}
-    families: dict[str, tuple[str, frozenset[str]]] = {}
+    leaders: dict[str, str] = {}
     for step in stage.steps:
         carrier = step.join.carrier if step.join is not None else 0
         driver = drivers[step.name] = _driver(step.inlets[carrier], drivers)
+        first = leaders.setdefault(driver, driver)
         for inlet in step.inlets:
-            _unite(families, driver, _driver(inlet, drivers))
-    return families
+            topic = _driver(inlet, drivers)
+            second = leaders.setdefault(topic, topic)
+            united = (each for each, leader in leaders.items() if leader == second)
+            leaders |= dict.fromkeys(united, first)
+    return set(leaders.values())
 
 
 def _driver(inlet: Inlet, drivers: Mapping[str, str]) -> str:
     return inlet.topic or drivers[inlet.step]
 
 
-def _unite(families: dict[str, tuple[str, frozenset[str]]], first: str, second: str) -> None:
-    leader, members = families.get(first, (first, frozenset({first})))
-    _, others = families.get(second, (second, frozenset({second})))
-    united = (leader, members | others)
-    families.update(dict.fromkeys(united[1], united))
-
-
 def _gathering(stage: Stage) -> Mapping[str, int]:
     """Return the topics whose records are gathered, and inside how many splits the result is."""
     gathering: dict[str, int] = {}
     splits = {step.name for step in stage.steps}
-    behind: dict[str, frozenset[str]] = {}
+    reached = reaching(stage)
     for step in stage.steps:
-        reached = frozenset().union(
-            *({inlet.topic} if inlet.topic else behind[inlet.step] for inlet in step.inlets)
-        )
-        behind[step.name] = reached
         if isinstance(step, GatherStep) and step.split not in splits:
-            for topic in reached:
+            for topic in frozenset().union(*reached[step.name]):
                 gathering[topic] = min(step.level, gathering.get(topic, step.level))
     return gathering

@@ -45,21 +45,33 @@ class Format:
     condition: Callable[[str], Condition] = lambda _: _no_conditions()
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a place is given to work with.
+
+    Attributes:
+        outputs: Builds the records of its step.
+        fmt: How values are read and written.
+        around: What every executor of the stage is given.
+        ends: Where the stage's documents end.
+        topics: The topics that reach each inlet of the step, in the stage.
+    """
+
+    outputs: Outputs
+    fmt: Format
+    around: Surroundings
+    ends: Ends
+    topics: Sequence[Collection[str]] = ()
+
+
 class Place:
     """One step at work: what comes is collected, gated, handed to its action, and sent on.
 
     By itself it is the place of a gather, which only collects.
     """
 
-    def __init__(
-        self,
-        step: Step,
-        outputs: Outputs,
-        fmt: Format,
-        around: Surroundings,
-        ends: Ends,
-        topics: Sequence[Collection[str]] = (),
-    ) -> None:
+    def __init__(self, step: Step, site: Site) -> None:
+        outputs, fmt, around, ends = site.outputs, site.fmt, site.around, site.ends
         self.step = step
         self.counts = StepStats()
         self._ends = ends
@@ -86,7 +98,7 @@ class Place:
                 ends.ended,
                 self._count_letter,
             )
-            self.collector = Collector(step, tools, topics)
+            self.collector = Collector(step, tools, site.topics)
 
     def connect(self, places: "Mapping[str, Place]") -> None:
         """Find the steps that its links lead to."""
@@ -96,12 +108,8 @@ class Place:
         only_goes_on = len(self._links) == 1 and not (self._outputs.writes or self._routes)
         self.may_refuse = not only_goes_on
 
-    def start(
-        self, tasks: asyncio.TaskGroup, around: Surroundings, on_progress: Callable[[], None]
-    ) -> list[Dispatcher]:
-        """Begin to call what the step calls; return what dispatches the calls."""
-        del tasks, around, on_progress
-        return []
+    def start(self, tasks: asyncio.TaskGroup, on_progress: Callable[[], None]) -> None:
+        """Begin to call what the step calls, if it calls anything."""
 
     # What comes
 
@@ -236,10 +244,7 @@ class Place:
                 extra={"event": "lane_halted", "error": type(cause.error).__name__},
             )
             return
-        self._stats.dead_lettered += 1
-        self.counts.failed += 1
-        if isinstance(cause.error, RecordError):
-            self._stats.count_error(cause.error)
+        self._count_letter(cause.error)
         self._ends.leave(item.record, self._outputs.dead_letter(item, cause))
         if item.document is None and item.value is not None and self.step.tells:
             self._open_for_outcome(item)
@@ -339,7 +344,8 @@ class Place:
     def _count_letter(self, error: Exception) -> None:
         self._stats.dead_lettered += 1
         self.counts.failed += 1
-        self._stats.count_error(error)
+        if isinstance(error, RecordError):  # failed calls are counted where they fail
+            self._stats.count_error(error)
 
 
 def _no_conditions() -> Condition:

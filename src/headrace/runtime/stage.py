@@ -18,7 +18,7 @@ from headrace.runtime.ends import Ends
 from headrace.runtime.executor import Surroundings
 from headrace.runtime.lanes import reaching
 from headrace.runtime.outputs import Outputs, TopicFacts
-from headrace.runtime.places import Format, Place
+from headrace.runtime.places import Format, Place, Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,8 @@ class StageRun:
             on_progress()
 
         for place in self.steps.values():
-            self.dispatchers += place.start(tasks, self._around, progressed)
+            place.start(tasks, progressed)
+            self.dispatchers += place.dispatchers
 
     def stop(self) -> None:
         """Start nothing more."""
@@ -125,13 +126,10 @@ class StageRun:
         it is on its way: what they leave behind is written when the record is finished.
         """
         spilled = 0
-        for place in {group.place for each in self.collectors for group in each.groups}:
-            waiting = [
-                (each, group)
-                for each in self.collectors
-                for group in each.groups
-                if group.place == place
-            ]
+        by_place: dict[int, list[Waiting]] = {}
+        for pair in self._waiting():
+            by_place.setdefault(pair[1].place, []).append(pair)
+        for waiting in by_place.values():
             waiting.sort(key=lambda pair: source_offset(pair[1].id))
             together = clusters(waiting)
             for cluster in reversed(together[math.ceil((1.0 - share) * len(together)) :]):
@@ -153,16 +151,15 @@ class StageRun:
     def is_needed(self, partition: TopicPartition) -> bool:
         """Whether the lowest id that waits in a partition number may find its parts there."""
         place = partition.partition
-        waiting = [
-            (source_offset(group.id), number, group)
-            for number, collector in enumerate(self.collectors)
-            for group in collector.groups
-            if group.place == place
-        ]
+        waiting = [pair for pair in self._waiting() if pair[1].place == place]
         if not waiting:
             return False
-        _, number, group = min(waiting, key=lambda each: each[:2])
-        return self.collectors[number].lacks(group, partition)
+        collector, group = min(waiting, key=lambda pair: source_offset(pair[1].id))
+        return collector.lacks(group, partition)
+
+    def _waiting(self) -> list[Waiting]:
+        """Return every group that may be spilled, with where it waits."""
+        return [(each, group) for each in self.collectors for group in each.groups]
 
     def open_at(self, place: int) -> int:
         """Return how many ids of a partition number wait for parts."""
@@ -211,13 +208,12 @@ class StageRun:
 
     def _made(self, step: Step, facts: TopicFacts, fmt: Format) -> Place:
         outputs = Outputs(self._stage, step, facts, fmt.encode, self._around.now_ms)
-        around, ends, topics = self._around, self._ends, self._reaching[step.name]
-        if isinstance(step, ModelStep):
-            models = self._actions.models[step.name]
-            return ModelPlace(step, outputs, fmt, around, ends, topics, models)
-        if isinstance(step, FunctionStep):
-            function = self._actions.functions[step.name]
-            return FunctionPlace(step, outputs, fmt, around, ends, topics, function)
-        if isinstance(step, SplitStep):
-            return SplitPlace(step, outputs, fmt, around, ends, topics)
-        return Place(step, outputs, fmt, around, ends, topics)
+        site = Site(outputs, fmt, self._around, self._ends, self._reaching[step.name])
+        match step:
+            case ModelStep():
+                return ModelPlace(step, site, self._actions.models[step.name])
+            case FunctionStep():
+                return FunctionPlace(step, site, self._actions.functions[step.name])
+            case SplitStep():
+                return SplitPlace(step, site)
+        return Place(step, site)

@@ -22,7 +22,7 @@ from headrace.runtime.ends import Ends
 from headrace.runtime.executor import Surroundings, Work
 from headrace.runtime.items import from_source
 from headrace.runtime.outputs import Outputs, TopicFacts
-from headrace.runtime.places import Format
+from headrace.runtime.places import Format, Site
 from headrace.runtime.stats import StageStats
 from headrace.testing import ScriptedModel
 
@@ -103,15 +103,8 @@ class Doing:
         around = Surroundings(decode, clock, random.Random(7), self.stats)
         stage = stage_of(step, sinks)
         outputs = Outputs(stage, stage.steps[0], facts, encode)
-        self.place = ModelPlace(
-            stage.steps[0],
-            outputs,
-            Format(decode, encode),
-            around,
-            Ends(keeps_order=False),
-            [],
-            [self.model],
-        )
+        site = Site(outputs, Format(decode, encode), around, Ends(keeps_order=False))
+        self.place = ModelPlace(stage.steps[0], site, [self.model])
         self.executor = self.place.executors[0]
 
     async def to_the_end(self, work):
