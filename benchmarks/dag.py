@@ -9,8 +9,6 @@ As in `run.py`, every figure of one call comes from one broker and one model ser
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
@@ -253,17 +251,13 @@ VERBS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("verbs", nargs="*", choices=[*VERBS, []], help="default: all")
     parser.add_argument("--records", type=int, default=150_000)
     parser.add_argument("--rows", type=int, nargs="+", default=[32])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rate", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--lag", type=int, default=10_000)
-    args = parser.parse_args()
-    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    for verb in args.verbs or VERBS:
-        VERBS[verb](args)
+    run.conduct(VERBS, parser)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -368,17 +368,24 @@ VERBS = {each.__name__: each for each in (throughput, plain, latency, slow, back
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("verbs", nargs="*", choices=[*VERBS, []], help="default: all")
     parser.add_argument("--records", type=int, default=300_000)
     parser.add_argument("--rows", type=int, nargs="+", default=[32, 256])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ordering", nargs="+", default=["key", "partition"])
     parser.add_argument("--rate", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=20)
+    conduct(VERBS, parser)
+
+
+def conduct(
+    verbs: Mapping[str, Callable[[argparse.Namespace], None]], parser: argparse.ArgumentParser
+) -> None:
+    """Measure what the command line names, else everything."""
+    parser.add_argument("verbs", nargs="*", choices=[*verbs, []], help="default: all")
     args = parser.parse_args()
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    for verb in args.verbs or VERBS:
-        VERBS[verb](args)
+    for verb in args.verbs or verbs:
+        verbs[verb](args)
 
 
 if __name__ == "__main__":

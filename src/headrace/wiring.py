@@ -35,9 +35,9 @@ from headrace.kafka.purge import Purge
 from headrace.kafka.topics import TopicAdmin
 from headrace.ports import InferenceClient
 from headrace.runtime.committer import Pace
-from headrace.runtime.outputs import TopicFacts
 from headrace.runtime.places import Format
 from headrace.runtime.stage import Actions
+from headrace.runtime.topic_facts import TopicFacts
 from headrace.runtime.worker import Ports, Settings, Worker
 from headrace.spec.live import LiveModel
 from headrace.telemetry.health import StatusServer

@@ -200,3 +200,23 @@ def _started(words: Sequence[str], **streams: Any) -> "subprocess.Popen[Any]":
 def header(record: Record, name: str) -> str:
     """Return a header's text, empty where there is none."""
     return (dict(record.headers or ()).get(name) or b"").decode()
+
+
+@contextlib.contextmanager
+def scenes(
+    bootstrap: str, unique: Callable[[str], str], folder: Path, pipeline: str, rules: str
+) -> Iterator[Callable[..., DagScene]]:
+    """Make scenes of a pipeline with a module of functions of its own; close them at the end."""
+    made: list[DagScene] = []
+
+    def make(more: str = "", text: str = pipeline) -> DagScene:
+        name = unique("p").replace("_", "-")[-40:].lstrip("-")
+        module = f"rules_{name.replace('-', '_')}"
+        text = text.replace("MODULE", module).replace("MORE", more)
+        made.append(DagScene(bootstrap, name, folder, text, {module: rules}))
+        made[-1].create_topics()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()

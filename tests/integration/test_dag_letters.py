@@ -12,7 +12,7 @@ import pytest
 
 from headrace.core import wire
 from headrace.runtime import collecting
-from tests.integration.dag_scene import DagScene, header
+from tests.integration.dag_scene import DagScene, header, scenes
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
@@ -68,19 +68,8 @@ TORN = ("two words", "!torn", "and three words")
 def scene(
     bootstrap: str, unique: Callable[[str], str], tmp_path: Path
 ) -> Iterator[Callable[..., DagScene]]:
-    made: list[DagScene] = []
-
-    def make(more: str = "", text: str = PIPELINE) -> DagScene:
-        name = unique("p").replace("_", "-")[-40:].lstrip("-")
-        module = f"rules_{name.replace('-', '_')}"
-        text = text.replace("MODULE", module).replace("MORE", more)
-        made.append(DagScene(bootstrap, name, tmp_path, text, {module: RULES}))
-        made[-1].create_topics()
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
+    with scenes(bootstrap, unique, tmp_path, PIPELINE, RULES) as make:
+        yield make
 
 
 def fix(scene: DagScene) -> None:
@@ -340,6 +329,7 @@ def test_a_replayed_part_of_a_record_that_was_dropped_finds_nobody(scene, monkey
     async def replayed() -> None:
         async with s.worker_here():
             await asyncio.to_thread(s.until, lambda: len(s.letters()) == 2)
+            await asyncio.to_thread(s.until_finished)
 
     asyncio.run(replayed())
 
@@ -347,4 +337,3 @@ def test_a_replayed_part_of_a_record_that_was_dropped_finds_nobody(scene, monkey
     assert stories(s) == [f"{torn} both StrayPartError"]
     assert "now: R: dead-lettered at step both:" in told(s, torn)
     assert [each["page"]["text"] for each in results(s)] == ["one"]
-    s.until_finished()

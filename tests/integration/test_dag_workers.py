@@ -14,7 +14,7 @@ from headrace.core import wire
 from headrace.core.records import TopicPartition
 from headrace.kafka.purge import Purge
 from headrace.kafka.reading import log_bounds
-from tests.integration.dag_scene import DagScene, header
+from tests.integration.dag_scene import DagScene, header, scenes
 from tests.integration.pipelines import in_loop
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
@@ -47,19 +47,8 @@ def both(document):
 def scene(
     bootstrap: str, unique: Callable[[str], str], tmp_path: Path
 ) -> Iterator[Callable[..., DagScene]]:
-    made: list[DagScene] = []
-
-    def make(more: str = "") -> DagScene:
-        name = unique("p").replace("_", "-")[-40:].lstrip("-")
-        module = f"rules_{name.replace('-', '_')}"
-        text = PIPELINE.replace("MODULE", module).replace("MORE", more)
-        made.append(DagScene(bootstrap, name, tmp_path, text, {module: RULES}))
-        made[-1].create_topics()
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
+    with scenes(bootstrap, unique, tmp_path, PIPELINE, RULES) as make:
+        yield make
 
 
 def texts(count: int) -> list[dict[str, str]]:

@@ -20,9 +20,9 @@ from headrace.core.topology import Stage, Topology
 from headrace.errors import BrokerError
 from headrace.formats.conditions import compile_condition
 from headrace.formats.json_objects import decode, encode
-from headrace.runtime.outputs import TopicFacts
 from headrace.runtime.places import Format
 from headrace.runtime.stage import Actions
+from headrace.runtime.topic_facts import TopicFacts
 from headrace.runtime.worker import LIMITS, Ports, Settings, Worker
 from headrace.testing import (
     STORM,

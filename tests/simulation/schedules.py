@@ -16,9 +16,9 @@ from headrace.core.retry import RetryPolicy
 from headrace.core.steps import Inlet, ModelStep, Ordering, Sink
 from headrace.core.topology import Source, Stage
 from headrace.formats.json_objects import decode, encode
-from headrace.runtime.outputs import TopicFacts
 from headrace.runtime.places import Format
 from headrace.runtime.stage import Actions
+from headrace.runtime.topic_facts import TopicFacts
 from headrace.runtime.worker import LIMITS, Ports, Settings, Worker
 from headrace.testing.broker import SimulatedBroker
 from headrace.testing.harness import Fleet

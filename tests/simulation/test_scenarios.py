@@ -19,10 +19,10 @@ from headrace.ports import Assignment, Bounds, Fetched, GroupToken
 from headrace.runtime.assignments import Assignments
 from headrace.runtime.dispatcher import Dispatcher
 from headrace.runtime.lanes import Lanes
-from headrace.runtime.outputs import TopicFacts
 from headrace.runtime.places import Format
 from headrace.runtime.stage import Actions
 from headrace.runtime.stats import StageStats
+from headrace.runtime.topic_facts import TopicFacts
 from headrace.runtime.worker import LIMITS, Ports, Settings, Worker
 from headrace.testing.broker import SimulatedBroker
 from headrace.testing.clock import run

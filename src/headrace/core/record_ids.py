@@ -53,6 +53,17 @@ def parsed_id(text: str) -> RecordId:
     )
 
 
+def source_of(id_: bytes) -> bytes:
+    """Return topic/partition/offset of the source record that an id names, as headers say it."""
+    return b"/".join(id_.partition(b"/")[0].rsplit(b"-", 2))
+
+
+def source_offset(id_: bytes) -> int:
+    """Return the offset of the source record that an id names, 0 where it names none."""
+    number = id_.partition(b"/")[0].rpartition(b"-")[2]
+    return int(number) if number.isdigit() else 0
+
+
 def level_of(id_: str) -> int:
     """Return inside how many splits a record is, by its id."""
     return id_.count("/")

@@ -108,7 +108,7 @@ def _internal(topology: Topology) -> Iterator[NeededTopic]:
     # letter has its source's timestamp, and would be too old at once where that is old.
     kept = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
     for stage in topology.stages:
-        root = (stage.root or stage.sources[0].topic,)
+        root = (stage.root_topic,)
         for outlet in stage.derived:
             yield _own(topology, root, outlet.topic, TopicKind.DERIVED, kept)
         for retry_topic in stage.retry_topics.values():

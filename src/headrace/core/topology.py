@@ -42,7 +42,7 @@ class Stage:
         name: The stage's name; an unfused stage has its step's.
         steps: The steps it runs, upstream first.
         sources: Topics it reads: the pipeline's sources and derived topics.
-        root: The source topic that everything it reads came from.
+        root: The source topic that everything it reads came from; empty for its first.
         fingerprint: Hash of the compiled pipeline, for provenance.
     """
 
@@ -58,6 +58,11 @@ class Stage:
     def group(self) -> str:
         """Consumer group."""
         return f"{self.prefix}{self.pipeline}.{self.name}"
+
+    @property
+    def root_topic(self) -> str:
+        """The source topic that everything it reads came from."""
+        return self.root or self.sources[0].topic
 
     @property
     def topics(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from headrace.core import offset_map, wire
+from headrace.core.record_ids import parsed_id
 from headrace.core.records import Committed, Record, TopicPartition
 from headrace.core.runs import Runs
 from headrace.core.topology import Stage, Topology
@@ -266,9 +267,8 @@ def _finished(committed: Committed, start: int) -> _Finished:
 
 def _origin(headers: Mapping[str, bytes | None]) -> tuple[TopicPartition, int]:
     """Return where the source record stands that a record comes from."""
-    source, _, _ = (headers.get(wire.ID) or b"").decode(errors="replace").partition("/")
-    topic, partition, offset = source.rsplit("-", 2)
-    return TopicPartition(topic, int(partition)), int(offset)
+    found = parsed_id((headers.get(wire.ID) or b"").decode(errors="replace"))
+    return TopicPartition(found.topic, found.partition), found.offset
 
 
 def _only_waits(headers: Mapping[str, bytes | None]) -> bool:

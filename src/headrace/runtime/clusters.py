@@ -32,12 +32,6 @@ def clusters(waiting: Iterable[Waiting]) -> list[list[Waiting]]:
     return list(found.values())
 
 
-def source_offset(id_: bytes) -> int:
-    """Return the offset of the source record that a record id names, 0 where it names none."""
-    number = id_.partition(b"/")[0].rpartition(b"-")[2]
-    return int(number) if number.isdigit() else 0
-
-
 def is_whole(cluster: Iterable[Waiting]) -> bool:
     """Whether nothing else of the records in these groups is on its way."""
     held: dict[int, int] = {}

@@ -7,18 +7,20 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from headrace.core.record_ids import source_offset
 from headrace.core.records import Outgoing, TopicPartition
 from headrace.core.steps import FunctionStep, ModelStep, Ordering, SplitStep, Step
 from headrace.core.topology import Stage
 from headrace.ports import FunctionCaller, InferenceClient
 from headrace.runtime.action_places import FunctionPlace, ModelPlace, SplitPlace
-from headrace.runtime.clusters import Waiting, clusters, is_whole, source_offset
+from headrace.runtime.clusters import Waiting, clusters, is_whole
 from headrace.runtime.dispatcher import Dispatcher
 from headrace.runtime.ends import Ends
 from headrace.runtime.executor import Surroundings
 from headrace.runtime.lanes import reaching
-from headrace.runtime.outputs import Outputs, TopicFacts
+from headrace.runtime.outputs import Outputs
 from headrace.runtime.places import Format, Place, Site
+from headrace.runtime.topic_facts import TopicFacts
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,11 @@ from headrace.runtime.committer import Committer, Pace, Writer
 from headrace.runtime.executor import Surroundings
 from headrace.runtime.intake import Intake
 from headrace.runtime.lanes import lanes_of
-from headrace.runtime.outputs import TopicFacts
 from headrace.runtime.places import Format
 from headrace.runtime.stage import Actions, StageRun
 from headrace.runtime.stats import StageStats
 from headrace.runtime.status import snapshot
+from headrace.runtime.topic_facts import TopicFacts
 
 log = logging.getLogger("headrace.worker")
 

@@ -143,7 +143,7 @@ def _check_own(
 
 def _check_sinks(stage: Stage, cluster: LiveCluster, report: Report) -> None:
     """Report sinks that take less than the source gives from which the stage's records come."""
-    source = cluster.topics.get(stage.root or stage.sources[0].topic)
+    source = cluster.topics.get(stage.root_topic)
     largest = 0 if source is None else _bytes(source)
     for sink in stage.sinks:
         found = cluster.topics.get(sink.topic)

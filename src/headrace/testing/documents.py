@@ -40,12 +40,3 @@ def copy_path(path: str, source: Any, target: Any) -> None:
     except DocumentError:
         return
     setter(path)(target, deepcopy(value))
-
-
-def remove_path(path: str, document: Any) -> None:
-    """Take away what stands at a path, if anything does."""
-    *way, name = path.split(".")
-    for part in way:
-        document = document.get(part) if isinstance(document, dict) else None
-    if isinstance(document, dict):
-        document.pop(name, None)

@@ -157,7 +157,7 @@ class Meetings:
                 return (ANY,) if writes is None else writes
             case SplitStep(as_=path) | GatherStep(into=path):
                 return [path]
-        raise NotImplementedError
+        raise TypeError(f"{name} is a step of no known kind")
 
 
 def failed_of(parts: Sequence[Fate]) -> Fate | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from headrace.core import offset_map, wire
+from headrace.core.record_ids import parsed_id
 from headrace.core.records import Record, TopicPartition
 from headrace.core.runs import Runs
 from headrace.core.steps import FunctionStep, GatherStep, ModelStep, Step
@@ -16,9 +17,9 @@ from headrace.formats.conditions import compile_condition
 from headrace.formats.json_objects import decode, encode
 from headrace.functions.callers import rehearsed
 from headrace.ports import FunctionCaller, InferenceClient
-from headrace.runtime.outputs import TopicFacts
 from headrace.runtime.places import Format
 from headrace.runtime.stage import Actions
+from headrace.runtime.topic_facts import TopicFacts
 from headrace.runtime.worker import Ports, Settings, Worker
 from headrace.testing.broker import SimulatedBroker
 from headrace.testing.group_view import SimulatedGroup
@@ -338,8 +339,8 @@ def _in_order(
 def _origin(record: Record, numbers: dict[str, int]) -> tuple[int, tuple[int, ...]]:
     """Return the number of the input that a record comes from, and which child it is."""
     at = f"{record.partition.topic}-{record.partition.partition}-{record.offset}"
-    source, *parts = (_header(record, wire.ID) or at).split("/")
-    return numbers[source], tuple(map(int, parts))
+    found = parsed_id(_header(record, wire.ID) or at)
+    return numbers[found.root], found.children
 
 
 def _letter(number: int, child: tuple[int, ...], record: Record) -> Letter:

@@ -1,5 +1,6 @@
 """Small models of the big example, without weights: what they say follows from the words alone."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -28,9 +29,8 @@ class ChartRuntime(MLModel):
             model_name=self.name, model_version=self.version, id=payload.id, outputs=[output]
         )
 
-    def answer(self, **row: Any) -> Any:
-        """Return what to say of a row."""
-        raise NotImplementedError
+    answer: Callable[..., Any]
+    """Returns what to say of a row, given by the names of its inputs."""
 
     def output(self, answers: list[list[str]]) -> ResponseOutput:
         """Return the tensor of lists that the model promises."""

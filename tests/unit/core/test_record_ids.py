@@ -1,6 +1,14 @@
 import pytest
 
-from headrace.core.record_ids import ancestor, covers, is_within, level_of, parsed_id
+from headrace.core.record_ids import (
+    ancestor,
+    covers,
+    is_within,
+    level_of,
+    parsed_id,
+    source_of,
+    source_offset,
+)
 from headrace.errors import ConfigError
 
 
@@ -18,6 +26,12 @@ def test_an_id_is_taken_apart_and_put_together():
 def test_what_is_no_id_is_refused_with_what_one_looks_like(text):
     with pytest.raises(ConfigError, match=r"is no record id; .*tweets-3-1204"):
         parsed_id(text)
+
+
+def test_the_source_is_read_from_the_bytes_of_a_header():
+    assert source_of(b"my-topic.v2-3-1204/7/0") == b"my-topic.v2/3/1204"
+    assert source_offset(b"my-topic.v2-3-1204/7/0") == 1204
+    assert source_offset(b"no id") == 0
 
 
 def test_relatives_are_told_by_their_ids():

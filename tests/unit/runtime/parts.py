@@ -21,9 +21,10 @@ from headrace.runtime.action_places import ModelPlace
 from headrace.runtime.ends import Ends
 from headrace.runtime.executor import Surroundings, Work
 from headrace.runtime.items import from_source
-from headrace.runtime.outputs import Outputs, TopicFacts
+from headrace.runtime.outputs import Outputs
 from headrace.runtime.places import Format, Site
 from headrace.runtime.stats import StageStats
+from headrace.runtime.topic_facts import TopicFacts
 from headrace.testing import ScriptedModel
 
 P0, P1 = TopicPartition("in", 0), TopicPartition("in", 1)

@@ -17,6 +17,7 @@ from headrace.core.steps import (
     GatherStep,
     Inlet,
     Join,
+    Outlet,
     Sink,
     SplitStep,
     Step,
@@ -27,10 +28,10 @@ from headrace.formats.json_objects import decode, encode
 from headrace.runtime.executor import Surroundings
 from headrace.runtime.intake import Intake
 from headrace.runtime.lanes import UNORDERED, lanes_of
-from headrace.runtime.outputs import TopicFacts
 from headrace.runtime.places import Format
 from headrace.runtime.stage import Actions, StageRun
 from headrace.runtime.stats import StageStats
+from headrace.runtime.topic_facts import TopicFacts
 from headrace.testing import ScriptedFunction, ScriptedModel
 from tests.unit import dags
 
@@ -259,6 +260,14 @@ def by_topic(rows):
 def letters(rows):
     """Return the dead letters among what was written."""
     return [row for row in rows if row.topic == DEAD]
+
+
+B = derived("b", ("b",))
+OPTIONAL = derived("b", ("b",), is_optional=True)
+C = derived("c")
+JOIN_RETRY, GATHER_RETRY = "p.j.retry", "p.g.retry"
+JOIN_TOLD = (Outlet("p.j", tells=True),)
+GATHER_TOLD = (Outlet("p.g", tells=True, kept=("id",)),)
 
 
 def join_step(*inlets, timeout_s=None, on_missing=None, sinks=OUT, **how):

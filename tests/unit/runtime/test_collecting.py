@@ -5,12 +5,16 @@ import json
 
 import pytest
 
-from headrace.core.steps import JoinMode, OnMissing, Outlet, Tombstones
+from headrace.core.steps import JoinMode, OnMissing, Tombstones
 from tests.unit.runtime.stages import (
     DEAD,
+    JOIN_RETRY,
+    JOIN_TOLD,
     NOTHING,
+    OPTIONAL,
     OUT,
     A,
+    B,
     by_topic,
     closed_join,
     derived,
@@ -21,12 +25,6 @@ from tests.unit.runtime.stages import (
     parts_of,
     running,
 )
-
-B = derived("b", ("b",))
-OPTIONAL = derived("b", ("b",), is_optional=True)
-RETRY = "p.j.retry"
-TOLD = (Outlet("p.j", tells=True),)
-
 
 # All
 
@@ -89,7 +87,7 @@ async def test_the_models_of_all_parts_stand_in_the_trail_each_once():
 
 
 async def test_a_needed_part_that_was_dropped_drops_the_record_and_whoever_waits_is_told():
-    async with running(join_step(A, B, outlets=TOLD)) as it:
+    async with running(join_step(A, B, outlets=JOIN_TOLD)) as it:
         it.tell("p.a", {"id": 1})
         it.tell("p.b", None, outcome="dropped")
 
@@ -97,7 +95,7 @@ async def test_a_needed_part_that_was_dropped_drops_the_record_and_whoever_waits
 
 
 async def test_a_needed_part_that_failed_leaves_a_letter_with_the_parts_that_came():
-    async with running(join_step(A, B, outlets=TOLD)) as it:
+    async with running(join_step(A, B, outlets=JOIN_TOLD)) as it:
         it.tell("p.a", {"id": 1}, headers=[("headrace-models", b"a=m@1")])
         fail(it)
 
@@ -151,7 +149,7 @@ async def test_an_optional_part_that_failed_follows_on_missing(on_missing, writt
 
 
 async def test_a_part_that_is_no_document_fails_the_join_and_says_so():
-    async with running(join_step(A, B, outlets=TOLD)) as it:
+    async with running(join_step(A, B, outlets=JOIN_TOLD)) as it:
         it.tell("p.a", b"{broken")
         it.tell("p.b", {"b": 1})
 
@@ -192,7 +190,7 @@ async def test_a_join_of_the_first_takes_the_next_where_one_has_no_result(outcom
 
 @pytest.mark.parametrize("on_missing", list(OnMissing))
 async def test_a_join_of_the_first_without_a_result_fails_if_any_failed(on_missing):
-    step = join_step(A, derived("b"), mode=JoinMode.FIRST, on_missing=on_missing, outlets=TOLD)
+    step = join_step(A, derived("b"), mode=JoinMode.FIRST, on_missing=on_missing, outlets=JOIN_TOLD)
     async with running(step) as it:
         fail(it)
         it.tell("p.a", None, outcome="dropped")
@@ -204,7 +202,7 @@ async def test_a_join_of_the_first_without_a_result_fails_if_any_failed(on_missi
 
 
 async def test_a_join_of_the_first_without_a_result_is_dropped_if_none_failed():
-    async with running(join_step(A, B, mode=JoinMode.FIRST, outlets=TOLD)) as it:
+    async with running(join_step(A, B, mode=JoinMode.FIRST, outlets=JOIN_TOLD)) as it:
         it.tell("p.a", None, outcome="dropped")
         it.tell("p.b", None, outcome="dropped")
 
@@ -224,7 +222,7 @@ async def test_a_join_of_the_first_without_a_result_is_dropped_if_none_failed():
     ],
 )
 async def test_tombstones_go_through_a_join_as_its_step_says(mode, tombstones, written, given_up):
-    step = join_step(A, B, mode=mode, tombstones=tombstones, outlets=TOLD)
+    step = join_step(A, B, mode=mode, tombstones=tombstones, outlets=JOIN_TOLD)
     async with running(step) as it:
         it.tell("p.a", None)
         assert await it.commit() == []
@@ -258,7 +256,7 @@ async def test_a_join_that_waited_long_enough_ends_and_marks_that_it_did(
         rows = await it.commit(0.2)
 
         marker = marker_of(rows)
-        assert (marker.topic, marker.partition, marker.id) == (RETRY, 3, "in-0-0")
+        assert (marker.topic, marker.partition, marker.id) == (JOIN_RETRY, 3, "in-0-0")
         assert marker.says("headrace-partial") == "join"
         assert parts_of(marker) == {"a": "result"}
         assert "document" not in marker.document["parts"][0]
@@ -275,14 +273,14 @@ async def test_the_marker_leaves_with_the_record_that_was_waiting_in_one_commit(
 
         topics = [row[0] for row in record.output]
 
-        assert sorted(topics) == [DEAD, RETRY]
+        assert sorted(topics) == [DEAD, JOIN_RETRY]
 
 
 async def test_a_late_part_is_finished_with_the_marker_and_nothing_is_written():
     async with running(join_step(A, B, timeout_s=10.0)) as it:
         it.take(await closed_join(it))
         assert await it.commit() == []
-        assert it.unfinished == {RETRY: 1}
+        assert it.unfinished == {JOIN_RETRY: 1}
 
         it.tell("p.b", {"b": 1})
 
@@ -309,7 +307,7 @@ async def test_a_marker_waits_for_all_late_parts():
         it.take(await closed_join(it))
         it.tell("p.c", {"c": 1})
         await it.commit(100.0)
-        assert it.unfinished == {RETRY: 1, "p.c": 1}
+        assert it.unfinished == {JOIN_RETRY: 1, "p.c": 1}
 
         it.tell("p.b", None, outcome="dropped")
 
@@ -321,7 +319,7 @@ async def test_an_end_is_forgotten_when_it_was_remembered_long_enough():
     async with running(join_step(A, B, timeout_s=10.0, late_after_s=60.0)) as it:
         it.take(await closed_join(it))
         await it.commit(49.0)
-        assert it.unfinished == {RETRY: 1}
+        assert it.unfinished == {JOIN_RETRY: 1}
 
         assert await it.commit(1.5) == []
 

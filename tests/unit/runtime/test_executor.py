@@ -16,7 +16,7 @@ from headrace.errors import (
     RowCountError,
 )
 from headrace.ports import Prediction
-from headrace.runtime.outputs import TopicFacts
+from headrace.runtime.topic_facts import TopicFacts
 from headrace.testing import ScriptedModel
 from tests.unit.runtime.parts import (
     DEAD,

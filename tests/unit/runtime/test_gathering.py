@@ -9,14 +9,16 @@ from headrace.core.steps import (
     Link,
     OnFailed,
     OnMissing,
-    Outlet,
     SplitStep,
     Tombstones,
     Waiting,
 )
 from tests.unit.runtime.stages import (
     FAILURE,
+    GATHER_RETRY,
+    GATHER_TOLD,
     NOTHING,
+    C,
     by_topic,
     child,
     derived,
@@ -25,10 +27,6 @@ from tests.unit.runtime.stages import (
     letters,
     running,
 )
-
-C = derived("c")
-RETRY = "p.g.retry"
-TOLD = (Outlet("p.g", tells=True, kept=("id",)),)
 
 
 def hole(step="b", error="InvalidInputError", message="rejected"):
@@ -139,7 +137,7 @@ async def test_parents_do_not_share_children():
 
 @pytest.mark.parametrize(("outcome", "told"), [("dropped", "dropped"), ("failed", "failed")])
 async def test_a_parent_that_was_never_split_goes_its_way(outcome, told):
-    async with running(gather_step(C, outlets=TOLD)) as it:
+    async with running(gather_step(C, outlets=GATHER_TOLD)) as it:
         it.tell("p.c", {"id": 7}, outcome=outcome, headers=FAILURE)
 
         rows = await it.commit()
@@ -160,7 +158,7 @@ async def test_a_parent_that_was_never_split_goes_its_way(outcome, told):
 async def test_a_tombstone_that_was_never_split_goes_through_a_gather_as_its_step_says(
     tombstones, written, given_up
 ):
-    async with running(gather_step(C, tombstones=tombstones, outlets=TOLD)) as it:
+    async with running(gather_step(C, tombstones=tombstones, outlets=GATHER_TOLD)) as it:
         it.tell("p.c", None)
 
         rows = await it.commit()
@@ -170,7 +168,7 @@ async def test_a_tombstone_that_was_never_split_goes_through_a_gather_as_its_ste
 
 
 async def test_a_failed_child_fails_its_parent_and_the_letter_has_all_children():
-    async with running(gather_step(C, outlets=TOLD)) as it:
+    async with running(gather_step(C, outlets=GATHER_TOLD)) as it:
         child(it, 0, 2, headers=[("headrace-models", b"c=m@1")])
         fail_child(it, 1, 2)
 
@@ -258,7 +256,7 @@ async def test_a_gather_that_waited_long_enough_ends_and_remembers_that(
         rows = await it.commit(10.1)
 
         [marker] = [row for row in rows if row.outcome == "closed"]
-        assert (marker.topic, marker.says("headrace-partial")) == (RETRY, "gather")
+        assert (marker.topic, marker.says("headrace-partial")) == (GATHER_RETRY, "gather")
         assert marker.document["parts"] == [{"from": "c", "outcome": "result", "index": 0}]
         assert by_topic([row for row in rows if row is not marker]) == written
         assert len(letters(rows)) == given_up
@@ -285,7 +283,7 @@ async def test_late_children_wait_for_the_marker_whichever_comes_first():
 
 
 async def test_children_that_are_larger_than_the_step_takes_are_given_up_together():
-    async with running(gather_step(C, fields=("n",), max_bytes=30, outlets=TOLD)) as it:
+    async with running(gather_step(C, fields=("n",), max_bytes=30, outlets=GATHER_TOLD)) as it:
         for index in range(3):
             child(it, index, 3)
 
@@ -383,7 +381,7 @@ async def test_a_child_of_which_a_part_did_not_come_in_time_did_not_come(
 
 
 async def test_the_gathered_record_is_at_home_where_its_parent_was():
-    async with running(gather_step(C, outlets=TOLD, keep=())) as it:
+    async with running(gather_step(C, outlets=GATHER_TOLD, keep=())) as it:
         child(it, 0, 1, partition=2, home=2)
 
         rows = await it.commit()
@@ -393,7 +391,7 @@ async def test_the_gathered_record_is_at_home_where_its_parent_was():
 
 
 async def test_an_inner_gather_leaves_its_parents_among_the_outer_children():
-    async with running(gather_step(C, outlets=TOLD, level=1, sinks=())) as it:
+    async with running(gather_step(C, outlets=GATHER_TOLD, level=1, sinks=())) as it:
         for index in range(2):
             child(it, index, 2, parent="in-0-0/3", children="5/2", home="1/0")
 

@@ -9,7 +9,8 @@ from headrace.core.steps import Sink
 from headrace.errors import InvalidInputError, OversizeError
 from headrace.formats.json_objects import encode
 from headrace.runtime.items import from_derived, from_source
-from headrace.runtime.outputs import Cause, Outputs, TopicFacts
+from headrace.runtime.outputs import Cause, Outputs
+from headrace.runtime.topic_facts import TopicFacts
 from tests.unit.runtime.parts import DEAD, FACTS, RETRY, SINKS, headers_of, ledger_of, stage_of
 
 SOURCE_HEADERS = [
@@ -145,6 +146,15 @@ def test_a_result_its_topic_would_refuse_is_told_by_its_size(sinks, headers):
 
     assert isinstance(oversize, OversizeError)
     assert "topic out takes 1,000 (max.message.bytes)" in str(oversize)
+
+
+def test_a_key_that_is_too_large_for_the_sink_is_told_though_its_record_is_small():
+    facts = TopicFacts(FACTS.partitions, {"out": 1_000})
+    sinks = (Sink("out", key="long", fields=("text",)),)
+
+    oversize = result_of(record_of(), {"text": "a", "long": "x" * 1_000}, sinks=sinks, facts=facts)
+
+    assert isinstance(oversize, OversizeError)
 
 
 def test_one_large_result_does_not_spoil_its_batch():

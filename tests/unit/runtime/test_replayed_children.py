@@ -2,10 +2,12 @@
 
 import pytest
 
-from headrace.core.steps import Join, OnFailed, Outlet, Waiting
+from headrace.core.steps import Join, OnFailed, Waiting
 from headrace.runtime.collecting import REPLAY_PATIENCE_S
 from tests.unit.runtime.stages import (
+    GATHER_RETRY,
     NOTHING,
+    C,
     by_topic,
     child,
     derived,
@@ -14,11 +16,6 @@ from tests.unit.runtime.stages import (
     letters,
     running,
 )
-
-C = derived("c")
-RETRY = "p.g.retry"
-TOLD = (Outlet("p.g", tells=True, kept=("id",)),)
-
 
 # Replays
 
@@ -81,7 +78,7 @@ async def test_a_replay_that_brings_no_child_ends_by_itself_where_none_comes():
     async with running(gather_step(C, waiting=Waiting(10.0))) as it:
         it.send_back(await failed_gather(it, 1), "g")
         assert await it.commit(REPLAY_PATIENCE_S - 1) == []
-        assert it.unfinished == {RETRY: 1}
+        assert it.unfinished == {GATHER_RETRY: 1}
 
         assert await it.commit(2.0) == []
 

@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
-from headrace.core.steps import Outlet
 from headrace.runtime.collecting import REPLAY_GRACE_S
 from tests.unit.runtime.stages import (
     DEAD,
+    JOIN_RETRY,
     NOTHING,
     A,
+    B,
     by_topic,
     derived,
     fail,
@@ -19,12 +20,6 @@ from tests.unit.runtime.stages import (
     parts_of,
     running,
 )
-
-B = derived("b", ("b",))
-OPTIONAL = derived("b", ("b",), is_optional=True)
-RETRY = "p.j.retry"
-TOLD = (Outlet("p.j", tells=True),)
-
 
 # Replays
 
@@ -219,7 +214,8 @@ async def test_a_failure_that_came_with_a_replay_is_kept_over_a_spill():
 async def test_what_cannot_be_read_as_parts_goes_back_as_it_came():
     async with running(join_step(A, B)) as it:
         header = [("headrace-partial", b"join"), ("headrace-v", b"1")]
-        it.read(RETRY, b'{"parts": [{"from": "renamed", "outcome": "result"}]}', headers=header)
+        parts = b'{"parts": [{"from": "renamed", "outcome": "result"}]}'
+        it.read(JOIN_RETRY, parts, headers=header)
 
         [letter] = letters(await it.commit())
 

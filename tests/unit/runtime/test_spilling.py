@@ -3,12 +3,17 @@
 import asyncio
 
 from headrace.core.records import TopicPartition
-from headrace.core.steps import Link, Outlet, Sink
+from headrace.core.steps import Link, Sink
 from headrace.testing import ScriptedModel
 from tests.unit.runtime.stages import (
+    GATHER_TOLD,
     IN,
+    JOIN_RETRY,
+    JOIN_TOLD,
     NOTHING,
     A,
+    B,
+    C,
     by_topic,
     child,
     closed_join,
@@ -24,15 +29,6 @@ from tests.unit.runtime.stages import (
     step,
 )
 
-B = derived("b", ("b",))
-OPTIONAL = derived("b", ("b",), is_optional=True)
-RETRY = "p.j.retry"
-TOLD = (Outlet("p.j", tells=True),)
-
-
-C = derived("c")
-GATHERED = (Outlet("p.g", tells=True, kept=("id",)),)
-
 
 def paused(*topics, number=0):
     return frozenset(TopicPartition(topic, number) for topic in topics)
@@ -47,11 +43,11 @@ async def test_a_join_waits_for_a_paused_partition_only_if_a_part_is_to_come_thr
         waits_for = it.run.waits_for
 
         assert waits_for(paused("p.b"))
-        assert waits_for(paused(RETRY))
+        assert waits_for(paused(JOIN_RETRY))
         assert not waits_for(paused("p.a"))
         assert not waits_for(paused("p.b", number=1))
         it.tell("p.b", {"b": 1})
-        assert not waits_for(paused("p.b", RETRY))
+        assert not waits_for(paused("p.b", JOIN_RETRY))
 
 
 async def test_spilled_parts_wait_in_one_record_and_meet_the_rest_when_they_come_back():
@@ -61,7 +57,7 @@ async def test_spilled_parts_wait_in_one_record_and_meet_the_rest_when_they_come
         assert it.run.spill(1.0) == 1
 
         [spilled] = await it.commit()
-        assert (spilled.topic, spilled.says("headrace-partial")) == (RETRY, "join")
+        assert (spilled.topic, spilled.says("headrace-partial")) == (JOIN_RETRY, "join")
         assert parts_of(spilled) == {"a": "result", "c": "result"}
         assert it.unfinished == {}
         assert it.waiting == NOTHING
@@ -127,7 +123,7 @@ async def test_what_has_ended_is_not_spilled():
 
 
 async def test_parts_that_no_record_can_hold_stay_in_memory():
-    async with running(join_step(A, B), sizes={RETRY: 1_000}) as it:
+    async with running(join_step(A, B), sizes={JOIN_RETRY: 1_000}) as it:
         it.tell("p.a", {"id": "x" * 900})
         it.tell("p.a", {"id": "y"}, id_="in-0-1", key=b"other")
 
@@ -139,7 +135,7 @@ async def test_parts_that_no_record_can_hold_stay_in_memory():
 
 
 async def test_a_failed_part_is_still_known_after_a_spill():
-    async with running(join_step(A, B, outlets=TOLD)) as it:
+    async with running(join_step(A, B, outlets=JOIN_TOLD)) as it:
         fail(it)
         it.run.spill(1.0)
         [spilled] = await it.commit()
@@ -156,7 +152,7 @@ async def test_a_failed_part_is_still_known_after_a_spill():
 
 
 async def test_spilled_children_come_back_and_are_gathered_with_the_rest():
-    async with running(gather_step(C, fields=("n",), outlets=GATHERED)) as it:
+    async with running(gather_step(C, fields=("n",), outlets=GATHER_TOLD)) as it:
         child(it, 0, 3)
         child(it, 2, 3, {"id": 7}, outcome="dropped")
         it.run.spill(1.0)
@@ -180,7 +176,7 @@ async def test_spilled_children_come_back_and_are_gathered_with_the_rest():
 
 
 async def test_spilled_children_of_an_inner_split_keep_their_place():
-    async with running(gather_step(C, fields=("n",), outlets=GATHERED, level=1)) as it:
+    async with running(gather_step(C, fields=("n",), outlets=GATHER_TOLD, level=1)) as it:
         child(it, 0, 2, parent="in-0-0/3", children="5/2", home="2/0")
         it.run.spill(1.0)
         [spilled] = await it.commit()
@@ -217,7 +213,7 @@ async def test_groups_of_one_record_leave_together_and_come_back_each_for_itself
         assert it.run.spill(1.0) == 2
 
         spilled = await it.commit()
-        assert {row.topic for row in spilled} == {RETRY, "p.k.retry"}
+        assert {row.topic for row in spilled} == {JOIN_RETRY, "p.k.retry"}
         assert it.unfinished == {}
         for row in spilled:
             it.take(row)
@@ -252,4 +248,4 @@ async def test_a_group_stays_while_anything_else_of_its_record_is_on_its_way():
         await it.commit(5.1)
 
         assert it.run.spill(1.0) == 1
-        assert {row.topic for row in await it.commit()} == {RETRY, "other"}
+        assert {row.topic for row in await it.commit()} == {JOIN_RETRY, "other"}
