@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from headrace.cli import pacing
-from headrace.cli.lines import raw_lines
+from headrace.cli.lines import keyed_lines
+from headrace.core.paths import getter
 from headrace.core.topology import Topology
 from headrace.errors import ConfigError
 from headrace.kafka.lines import LineWriter
@@ -21,18 +22,29 @@ class Inputs:
     Attributes:
         files: Topic and file, in the order given.
         rate: Records a second from each file, None for no limit.
+        key_path: Dotted path of the key in each line, None for no keys.
     """
 
     files: Sequence[tuple[str, Path]]
     rate: float | None = None
+    key_path: str | None = None
 
     @classmethod
-    def parsed(cls, texts: Sequence[str], topology: Topology, rate: float | None) -> Self:
+    def parsed(
+        cls,
+        texts: Sequence[str],
+        topology: Topology,
+        rate: float | None = None,
+        key_path: str | None = None,
+    ) -> Self:
         """Read `TOPIC=FILE` texts.
 
         Raises:
-            ConfigError: One has another form, a topic the pipeline does not read, or no file.
+            ConfigError: One has another form, a topic the pipeline does not read, or no file; or
+                the path of the key is none.
         """
+        if key_path is not None:
+            getter(key_path)
         sources = {source.topic for source in topology.sources}
         files = []
         for text in texts:
@@ -50,7 +62,7 @@ class Inputs:
             if not Path(name).exists():
                 raise ConfigError(f"--input: there is no file {name!r}")
             files.append((topic, Path(name)))
-        return cls(files, rate)
+        return cls(files, rate, key_path)
 
 
 class Feed:
@@ -84,5 +96,6 @@ class Feed:
         pace = pacing.steady(self._inputs.rate)
         with LineWriter(self._connection, topic) as writer:
             self._writers.append(writer)
-            for line in pacing.paced(raw_lines(path), pace, self._stop.is_set):
-                writer.write(line)
+            lines = keyed_lines(path, self._inputs.key_path)
+            for value, key in pacing.paced(lines, pace, self._stop.is_set):
+                writer.write(value, key)

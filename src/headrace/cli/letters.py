@@ -127,17 +127,21 @@ def variables(letter: DeadLetter) -> dict[str, Any]:
 def listing(letters: Sequence[DeadLetter], *, as_json: bool) -> str:
     """Return a line per letter; as JSON one object with the list `dead_letters`.
 
-    What follows from another letter of its record is drawn below it.
+    What follows from another letter of its record is drawn below it. Keys have a column where
+    there are any.
     """
     if as_json:
         rows = [variables(each) for each in letters]
         for row in rows:
             del row["value"], row["headers"]
         return json.dumps({"dead_letters": rows})
-    table = [("ID", "STEP", "ERROR", "ATTEMPTS", "TIME", "SOURCE", "MESSAGE")]
+    table: list[tuple[str, ...]] = [
+        ("ID", "KEY", "STEP", "ERROR", "ATTEMPTS", "TIME", "SOURCE", "MESSAGE")
+    ]
     table += [
         (
             each.id,
+            "" if each.key is None else _short(str(readable(each.key))),
             f"└ {each.step}" if each.because_of else each.step,
             each.error,
             str(each.attempts),
@@ -147,6 +151,8 @@ def listing(letters: Sequence[DeadLetter], *, as_json: bool) -> str:
         )
         for each in letters
     ]
+    if not any(key for _, key, *_ in table[1:]):
+        table = [(id_, *rest) for id_, _, *rest in table]
     return columns(table)
 
 

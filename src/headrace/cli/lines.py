@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from headrace.errors import ConfigError
+from headrace.core.paths import getter
+from headrace.errors import ConfigError, DocumentError
 
 
 def raw_lines(path: Path) -> Iterator[bytes]:
@@ -16,6 +17,24 @@ def raw_lines(path: Path) -> Iterator[bytes]:
 def lines_of(file: BinaryIO) -> Iterator[bytes]:
     """Yield each line's bytes, without its line feed and otherwise as they are."""
     return (line.removesuffix(b"\n") for line in file)
+
+
+def keyed_lines(path: Path, key_path: str | None) -> Iterator[tuple[bytes, bytes | None]]:
+    """Yield each line's bytes as they are, and the key that is found in it.
+
+    A line that is not JSON or has nothing at the path has no key.
+
+    Raises:
+        ConfigError: The path is none.
+    """
+    import msgspec
+
+    key_of = _key_getter(key_path) if key_path else None
+    for value in raw_lines(path):
+        try:
+            yield value, key_of(msgspec.json.decode(value)) if key_of else None
+        except (msgspec.DecodeError, DocumentError):
+            yield value, None
 
 
 def json_lines(file: BinaryIO, key_path: str | None) -> Iterator[tuple[bytes, bytes | None]]:
@@ -36,20 +55,21 @@ def json_lines(file: BinaryIO, key_path: str | None) -> Iterator[tuple[bytes, by
         except msgspec.DecodeError as error:
             name = getattr(file, "name", "input")
             raise ConfigError(f"line {number} of {name} is not JSON: {error}") from error
-        yield value, key_of(document, number) if key_of else None
+        try:
+            yield value, key_of(document) if key_of else None
+        except DocumentError:
+            raise ConfigError(
+                f"line {number} has no field {key_path!r} to take the key from"
+            ) from None
 
 
-def _key_getter(path: str) -> Callable[[Any, int], bytes]:
+def _key_getter(path: str) -> Callable[[Any], bytes]:
     import msgspec
 
-    names = path.split(".")
+    get = getter(path)
 
-    def key_of(document: Any, number: int) -> bytes:
-        found = document
-        for name in names:
-            if not isinstance(found, dict) or name not in found:
-                raise ConfigError(f"line {number} has no field {path!r} to take the key from")
-            found = found[name]
+    def key_of(document: Any) -> bytes:
+        found = get(document)
         return found.encode() if isinstance(found, str) else msgspec.json.encode(found)
 
     return key_of

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from headrace.cli.shapes import columns
+from headrace.cli.shapes import columns, readable
 from headrace.core.hops import Hop, HopKind, Story
 from headrace.core.standing import State
 from headrace.kafka.tracing import Trail
@@ -31,6 +31,7 @@ def as_json(trail: Trail) -> str:
     return json.dumps(
         {
             "id": trail.id,
+            "key": next((readable(hop.key) for hop in trail.story.hops if hop.key), None),
             "trail": _story(trail.story),
             "states": [{"ids": list(each.ids), "state": each.words} for each in trail.states],
             "left_trace_window": list(trail.lost),
@@ -105,6 +106,8 @@ def _what(hop: Hop) -> str:
 
 def _note(hop: Hop) -> str:
     notes = []
+    if hop.key is not None:
+        notes.append(f"key {readable(hop.key)}")
     if hop.kind is HopKind.DEAD_LETTER and hop.attempt:
         notes.append(f"{hop.attempt} attempt{'' if hop.attempt == 1 else 's'}")
     elif hop.attempt > 1:

@@ -25,6 +25,12 @@ from headrace.cli.options import (
     metavar="TOPIC=FILE.jsonl",
     help="Send each line's bytes as one value, unparsed, without key; repeatable.",
 )
+@option(
+    "--key",
+    "key_path",
+    metavar="PATH",
+    help="Key of each --input line: what stands at this dotted path. A line without it has none.",
+)
 @option("--workers", type=COUNT, default=1, metavar="N", help="Worker processes.")
 @option("--rate", type=POSITIVE, metavar="N", help="Records a second, of each --input.")
 @option(
@@ -50,6 +56,7 @@ def up(
     *,
     file: str,
     inputs: tuple[str, ...],
+    key_path: str | None,
     workers: int,
     rate: float | None,
     kill_every: float | None,
@@ -73,7 +80,7 @@ def up(
     loaded = load_pipeline(file, bootstrap_servers, imports=True)
     wishes = Wishes(
         file=file,
-        inputs=Inputs.parsed(inputs, loaded.topology, rate),
+        inputs=Inputs.parsed(inputs, loaded.topology, rate, key_path),
         workers=workers,
         kill_every_s=kill_every,
         until_idle=until_idle,

@@ -54,6 +54,7 @@ class Hop:
         is_replay: Whether it was sent back by a replay, or came from one that was.
         mark: Of a dead letter how marks name it, of a mark which dead letter it names.
         parts: Of a partial the parents, and numbers of children, of which a part is there.
+        key: Of the source record its key.
     """
 
     kind: HopKind
@@ -70,6 +71,7 @@ class Hop:
     is_replay: bool = False
     mark: str = ""
     parts: tuple[tuple[str, int | None], ...] = ()
+    key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ class Story:
 def source_hop(id_: str, record: Record) -> Hop:
     """Return the hop that a source record is."""
     written = record.timestamp or None
-    return Hop(HopKind.SOURCE, id_, "", record.partition, record.offset, written)
+    place, offset = record.partition, record.offset
+    return Hop(HopKind.SOURCE, id_, "", place, offset, written, key=record.key)
 
 
 def hop_of(record: Record, id_: str, way: Way, known: Map) -> Hop:

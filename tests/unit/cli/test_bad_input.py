@@ -197,6 +197,13 @@ def test_up_refuses_a_bad_input_before_anything_starts(cli, pipeline, given, sai
     assert said in ended.err
 
 
+def test_up_refuses_a_path_of_the_key_that_is_none(cli, pipeline):
+    ended = cli("up", pipeline, "--key", "user..name")
+
+    assert ended.code == 2
+    assert "user..name" in ended.err
+
+
 def test_send_refuses_a_missing_file(cli):
     ended = cli("send", "tweets", "nowhere.jsonl")
 

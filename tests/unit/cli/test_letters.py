@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,9 +57,18 @@ def test_nothing_found_says_what_was_asked_for_and_where_to_look(pipeline):
 def test_a_gather_that_failed_with_its_part_is_drawn_as_a_consequence():
     _, first, second = listing([letter("t-0-1/1"), gathered()], as_json=False).splitlines()
 
-    assert first.split()[:3] == ["t-0-1/1", "score", "E"]
+    assert first.split()[:4] == ["t-0-1/1", "k", "score", "E"]
     assert "└ whole  MissingPartError" in second
     assert second.endswith("because of score")
+
+
+def test_a_column_of_keys_is_there_where_a_letter_has_one():
+    keyed, bare = letter("t-0-1"), replace(letter("t-0-2"), key=None)
+
+    assert listing([bare], as_json=False).splitlines()[0].split()[:2] == ["ID", "STEP"]
+    heading, first, second = listing([keyed, bare], as_json=False).splitlines()
+    assert heading.split()[:3] == ["ID", "KEY", "STEP"]
+    assert (first.split()[1], second.split()[1]) == ("k", "score")
 
 
 def test_a_gather_whose_part_never_came_is_a_cause_of_its_own():

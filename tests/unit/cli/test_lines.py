@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from headrace.cli.lines import json_lines, raw_lines
+from headrace.cli.lines import json_lines, keyed_lines, raw_lines
 from headrace.errors import ConfigError
 
 
@@ -41,3 +41,16 @@ def test_a_line_that_is_not_json_is_named():
 def test_a_line_without_the_key_is_named():
     with pytest.raises(ConfigError, match=r"line 1 has no field 'u.n'"):
         list(json_lines(io.BytesIO(b'{"u": 3}\n'), "u.n"))
+
+
+def test_keyed_lines_keep_every_byte_and_have_a_key_where_there_is_one(tmp_path):
+    path = tmp_path / "lines"
+    path.write_bytes(b'{"u": {"n": "ana"}}\r\n{"u": 3}\n\xff not JSON\n\n')
+
+    assert list(keyed_lines(path, "u.n")) == [
+        (b'{"u": {"n": "ana"}}\r', b"ana"),
+        (b'{"u": 3}', None),
+        (b"\xff not JSON", None),
+        (b"", None),
+    ]
+    assert [key for _, key in keyed_lines(path, None)] == [None] * 4

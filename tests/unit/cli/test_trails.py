@@ -78,6 +78,14 @@ def test_when_a_retry_is_due_is_noted():
     )
 
 
+def test_the_key_of_the_source_record_is_shown():
+    source = trail(hop(HopKind.SOURCE, key=b"C-7"))
+
+    assert as_text(source).splitlines()[2].endswith("key C-7")
+    assert json.loads(as_json(source))["key"] == "C-7"
+    assert json.loads(as_json(trail(hop(HopKind.SOURCE))))["key"] is None
+
+
 def test_children_are_indented_below_their_parent():
     child = Story(f"{ROOT}/0", [hop(HopKind.DERIVED, "a", id=f"{ROOT}/0", outcome="dropped")])
 
