@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import cel
@@ -127,8 +128,8 @@ def variables(letter: DeadLetter) -> dict[str, Any]:
 def listing(letters: Sequence[DeadLetter], *, as_json: bool) -> str:
     """Return a line per letter; as JSON one object with the list `dead_letters`.
 
-    What follows from another letter of its record is drawn below it. Keys have a column where
-    there are any.
+    What follows from another letter of its record is drawn below it, all steps of one id in one
+    line. Keys have a column where there are any.
     """
     if as_json:
         rows = [variables(each) for each in letters]
@@ -138,22 +139,30 @@ def listing(letters: Sequence[DeadLetter], *, as_json: bool) -> str:
     table: list[tuple[str, ...]] = [
         ("ID", "KEY", "STEP", "ERROR", "ATTEMPTS", "TIME", "SOURCE", "MESSAGE")
     ]
-    table += [
-        (
-            each.id,
-            "" if each.key is None else _short(str(readable(each.key))),
-            f"└ {each.step}" if each.because_of else each.step,
-            each.error,
-            str(each.attempts),
-            _time(each.last_ms),
-            each.source,
-            _short(_consequence(each) or each.message),
-        )
-        for each in letters
-    ]
+    table += [_row(list(together)) for _, together in groupby(letters, _row_of)]
     if not any(key for _, key, *_ in table[1:]):
         table = [(id_, *rest) for id_, _, *rest in table]
     return columns(table)
+
+
+def _row_of(letter: DeadLetter) -> object:
+    """Return what letters of one row have in common: what follows of one id has one together."""
+    return letter.id if letter.because_of else (letter.place, letter.offset)
+
+
+def _row(letters: Sequence[DeadLetter]) -> tuple[str, ...]:
+    first = letters[0]
+    steps = ", ".join(each.step for each in letters)
+    return (
+        first.id,
+        "" if first.key is None else _short(str(readable(first.key))),
+        f"└ {_short(steps)}" if first.because_of else steps,
+        first.error,
+        str(first.attempts),
+        _time(max(each.last_ms for each in letters)),
+        first.source,
+        _short(_consequence(letters) or first.message),
+    )
 
 
 def whole(letters: Sequence[DeadLetter], *, as_json: bool) -> str:
@@ -212,16 +221,23 @@ def _content(part: Part) -> str:
     return "" if part.document is None else json.dumps(part.document, ensure_ascii=False)
 
 
-def _consequence(letter: DeadLetter) -> str:
-    return f"because of {', '.join(letter.because_of)}" if letter.because_of else ""
+def _consequence(letters: Sequence[DeadLetter]) -> str:
+    steps = {each.step for each in letters}
+    causes = dict.fromkeys(
+        cause for each in letters for cause in each.because_of if cause not in steps
+    )
+    return f"because of {', '.join(causes)}" if causes else ""
 
 
 def _is_of(letter: DeadLetter, record_id: str | None) -> bool:
     return record_id is None or f"{letter.id}/".startswith(f"{record_id}/")
 
 
-def _causes_first(letter: DeadLetter) -> bool:
-    return bool(letter.because_of)
+def _causes_first(letter: DeadLetter) -> tuple[bool, int, str]:
+    """Order letters of a record: causes as they came, then what follows, of children first."""
+    if not letter.because_of:
+        return False, 0, ""
+    return True, -letter.id.count("/"), letter.id
 
 
 def _evaluated(program: cel.Program, letter: DeadLetter) -> bool:

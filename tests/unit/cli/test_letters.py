@@ -62,8 +62,18 @@ def test_a_gather_that_failed_with_its_part_is_drawn_as_a_consequence():
     assert second.endswith("because of score")
 
 
+def test_what_follows_of_one_id_shares_a_line():
+    first = gathered(id="t-0-1/1", error_step="join", partial="join")
+    second = gathered(id="t-0-1/1", error_step="page", partial="join")
+    lines = listing([letter("t-0-1/1"), first, second, gathered()], as_json=False).splitlines()
+
+    assert len(lines) == 4
+    assert "└ join, page  MissingPartError" in lines[2]
+    assert lines[3].startswith("t-0-1  ")
+
+
 def test_a_column_of_keys_is_there_where_a_letter_has_one():
-    keyed, bare = letter("t-0-1"), replace(letter("t-0-2"), key=None)
+    keyed, bare = letter("t-0-1"), replace(letter("t-0-2", offset=1), key=None)
 
     assert listing([bare], as_json=False).splitlines()[0].split()[:2] == ["ID", "STEP"]
     heading, first, second = listing([keyed, bare], as_json=False).splitlines()
