@@ -1,27 +1,20 @@
 """A DAG with a join, a split and a gather, unfused, its workers killed at random."""
 
-import asyncio
 import json
 import random
-import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from headrace.cli.settings import load_topology
 from headrace.core.records import Record
-from headrace.core.topics import needed_topics
-from headrace.core.topology import Topology
-from headrace.kafka.admin import KafkaGroup
-from headrace.kafka.reading import CommittedReader, log_bounds, partitions_of
 from headrace.local.kafka import EmbeddedKafka
-from tests.fault.fleet import Fleet, choose_point
+from tests.fault import dag_runs
+from tests.fault.dag_runs import Feed
+from tests.fault.fleet import Fleet
 
 PARTITIONS = 4
 SLOTS = ["a", "b", "c"]
@@ -95,62 +88,6 @@ def kafka() -> Iterator[EmbeddedKafka]:
         yield broker
 
 
-class Feed(threading.Thread):
-    """Writes every chart, at a rate."""
-
-    def __init__(self, bootstrap: str, topic: str) -> None:
-        super().__init__(daemon=True)
-        self._topic = topic
-        self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True})
-        self.start()
-
-    def run(self) -> None:
-        begun = time.monotonic()
-        for number in range(CHARTS):
-            value = json.dumps(chart(number)).encode()
-            key = b"k%d" % (number % 40)
-            self._producer.produce(self._topic, value, key=key, partition=number % PARTITIONS)
-            self._producer.poll(0)
-            time.sleep(max(0.0, begun + number / RATE - time.monotonic()))
-        self._producer.flush()
-
-
-def read(topology: Topology, topic: str) -> list[Record]:
-    connection = {"bootstrap.servers": topology.bootstrap_servers}
-    partitions = partitions_of(connection, [topic])[topic]
-    bounds = log_bounds(connection, partitions)
-    held = {each: bound for each, bound in bounds.items() if bound[0] < bound[1]}
-    with CommittedReader(connection, {each: start for each, (start, _) in held.items()}) as reader:
-        return list(reader.to_end({each: end for each, (_, end) in held.items()}))
-
-
-async def unfinished(topology: Topology) -> int:
-    """Return how many offsets are not committed, over all stages."""
-    left = 0
-    for stage in topology.stages:
-        group = KafkaGroup(topology, stage)
-        try:
-            connection = {"bootstrap.servers": topology.bootstrap_servers}
-            found = partitions_of(connection, stage.topics)
-            places = [each for topic in stage.topics for each in found[topic]]
-            bounds = await group.bounds(places)
-            committed = await group.committed(places)
-        finally:
-            await group.close()
-        for place in places:
-            at = committed[place]
-            left += bounds[place].end - ((at.offset or 0) if at is not None else 0)
-    return left
-
-
-def until_idle(topology: Topology, fleet: Fleet, within_s: float = 90.0) -> None:
-    deadline = time.monotonic() + within_s
-    while asyncio.run(unfinished(topology)):
-        assert time.monotonic() < deadline, "not everything was finished"
-        fleet.revive({})
-        time.sleep(0.3)
-
-
 @pytest.mark.parametrize("spread", ["", ", spread: true"], ids=["at-home", "spread"])
 def test_every_document_of_a_dag_comes_out_exactly_once(
     kafka: EmbeddedKafka, tmp_path: Path, spread: str
@@ -161,34 +98,21 @@ def test_every_document_of_a_dag_comes_out_exactly_once(
     file.write_text(text.replace("charts", name))
     (tmp_path / "page_rules.py").write_text(RULES)
     topology = load_topology(str(file), None)
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-    topics = [NewTopic(each.name, PARTITIONS, 1) for each in needed_topics(topology)]
-    for created in admin.create_topics(topics).values():
-        created.result()
-    rng = random.Random(len(spread))
+    dag_runs.create_topics(topology, PARTITIONS)
     fleet = Fleet(file, tmp_path, SLOTS)
-    ordered: dict[str, str] = {}
+    records = [(b"k%d" % (n % 40), json.dumps(chart(n)).encode()) for n in range(CHARTS)]
     try:
-        feed = Feed(kafka.bootstrap_servers, f"{name}.in")
-        while feed.is_alive():
-            time.sleep(rng.uniform(0.6, 1.8))
-            victim, point = rng.choice(SLOTS), choose_point(rng)
-            if point is None:
-                fleet.kill(victim)
-            elif victim not in ordered:
-                fleet.order_death(victim, point)
-                ordered[victim] = point
-            fleet.revive(ordered)
-        fleet.call_off()
-        until_idle(topology, fleet)
+        feed = Feed(topology, records, PARTITIONS, RATE)
+        dag_runs.kill_while(feed, fleet, random.Random(len(spread)))
+        dag_runs.until_idle(topology, fleet)
         codes = fleet.stop()
     finally:
         fleet.kill_all()
 
-    charts = [came_out(record) for record in read(topology, f"{name}.out")]
+    charts = [came_out(record) for record in dag_runs.read(topology, f"{name}.out")]
     letters = Counter(
         dict(record.headers or ())["headrace-error-step"]
-        for record in read(topology, topology.dead_letter_topic)
+        for record in dag_runs.read(topology, topology.dead_letter_topic)
     )
     torn = [page["text"][0] == "!" for n in range(CHARTS) for page in chart(n)["pages"]]
     holes = [None in expected(number)["pages"] for number in range(CHARTS)]

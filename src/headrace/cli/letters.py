@@ -37,7 +37,7 @@ VARIABLES = (
 """What a condition may name."""
 
 _MACROS = frozenset({"all", "exists", "exists_one", "filter", "map"})
-_MESSAGE_WIDTH = 60
+_MESSAGE_WIDTH = 100
 
 
 def chosen(

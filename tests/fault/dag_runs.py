@@ -1,0 +1,104 @@
+"""Runs of a DAG under fire: what goes in at a rate, who is killed meanwhile, what came of it."""
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Sequence
+
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from headrace.core.records import Record
+from headrace.core.topics import needed_topics
+from headrace.core.topology import Topology
+from headrace.kafka.admin import KafkaGroup
+from headrace.kafka.reading import CommittedReader, log_bounds, partitions_of
+from tests.fault.fleet import Fleet, choose_point
+
+
+class Feed(threading.Thread):
+    """Writes keys and values into the source topic at a rate, one partition after the other."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        records: Sequence[tuple[bytes, bytes]],
+        partitions: int,
+        per_second: float,
+    ) -> None:
+        super().__init__(daemon=True)
+        self._topic = topology.sources[0].topic
+        self._records = records
+        self._partitions = partitions
+        self._per_second = per_second
+        self._producer = Producer(
+            {"bootstrap.servers": topology.bootstrap_servers, "enable.idempotence": True}
+        )
+        self.start()
+
+    def run(self) -> None:
+        begun = time.monotonic()
+        for number, (key, value) in enumerate(self._records):
+            self._producer.produce(self._topic, value, key, partition=number % self._partitions)
+            self._producer.poll(0)
+            time.sleep(max(0.0, begun + number / self._per_second - time.monotonic()))
+        self._producer.flush()
+
+
+def create_topics(topology: Topology, partitions: int) -> None:
+    admin = AdminClient({"bootstrap.servers": topology.bootstrap_servers})
+    topics = [NewTopic(each.name, partitions, 1) for each in needed_topics(topology)]
+    for created in admin.create_topics(topics).values():
+        created.result()
+
+
+def kill_while(feed: Feed, fleet: Fleet, rng: random.Random) -> None:
+    """Kill workers, at random and inside transactions, until everything was written."""
+    ordered: dict[str, str] = {}
+    while feed.is_alive():
+        time.sleep(rng.uniform(0.6, 1.8))
+        victim, point = rng.choice(fleet.slots), choose_point(rng)
+        if point is None:
+            fleet.kill(victim)
+        elif victim not in ordered:
+            fleet.order_death(victim, point)
+            ordered[victim] = point
+        fleet.revive(ordered)
+    fleet.call_off()
+
+
+def read(topology: Topology, topic: str) -> list[Record]:
+    connection = {"bootstrap.servers": topology.bootstrap_servers}
+    partitions = partitions_of(connection, [topic])[topic]
+    bounds = log_bounds(connection, partitions)
+    held = {each: bound for each, bound in bounds.items() if bound[0] < bound[1]}
+    with CommittedReader(connection, {each: start for each, (start, _) in held.items()}) as reader:
+        return list(reader.to_end({each: end for each, (_, end) in held.items()}))
+
+
+async def unfinished(topology: Topology) -> int:
+    """Return how many offsets are not committed, over all stages."""
+    left = 0
+    for stage in topology.stages:
+        group = KafkaGroup(topology, stage)
+        try:
+            connection = {"bootstrap.servers": topology.bootstrap_servers}
+            found = partitions_of(connection, stage.topics)
+            places = [each for topic in stage.topics for each in found[topic]]
+            bounds = await group.bounds(places)
+            committed = await group.committed(places)
+        finally:
+            await group.close()
+        for place in places:
+            at = committed[place]
+            left += bounds[place].end - ((at.offset or 0) if at is not None else 0)
+    return left
+
+
+def until_idle(topology: Topology, fleet: Fleet, within_s: float = 90.0) -> None:
+    deadline = time.monotonic() + within_s
+    while asyncio.run(unfinished(topology)):
+        assert time.monotonic() < deadline, "not everything was finished"
+        fleet.revive({})
+        time.sleep(0.3)
