@@ -7,10 +7,10 @@ RUN := $(UV) run --frozen --no-sync
 export HEADRACE_UV := $(UV)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup demo test check fix fault bench bench-dag docs pictures clean
+.PHONY: help setup demo demo-records test check fix fault bench bench-dag docs pictures clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: .venv/.stamp ## build the environment (uv, then everything in uv.lock)
 
@@ -26,6 +26,9 @@ setup: .venv/.stamp ## build the environment (uv, then everything in uv.lock)
 
 demo: setup ## translate 1,000 tweets, exactly once, and again while workers are killed
 	@$(RUN) python examples/tweets/demo.py
+
+demo-records: setup ## code 200 charts of scanned pages with sixteen models
+	@$(RUN) python examples/records/demo.py
 
 test: setup ## every test, on a real Kafka and a real model server
 	$(RUN) pytest -q -n 3 tests/unit tests/property --cov-fail-under=100 \

@@ -61,6 +61,7 @@ def test_no_chart_is_lost_or_given_up_because_of_killed_workers_or_an_absent_mod
     assert Counter(each["chart_id"] for each in came) == {each["chart_id"]: 1 for each in charts}
     assert pages == {each["chart_id"]: len(each["pages"]) for each in charts}
     assert not any("failed" in page for each in came for page in each["pages"])
+    assert any(fleet.events("step_paused"))
     assert sum(fleet.kills.values()) >= 5
     assert codes == [0] * len(SLOTS)
 
