@@ -16,7 +16,7 @@ from headrace.errors import (
     InferenceUnavailableError,
     InvalidInputError,
 )
-from headrace.inference.messages import bounded, hidden
+from headrace.inference.messages import MODEL_NOT_READY, bounded, hidden
 
 _ERRORS: dict[int, type[InferenceError]] = {
     401: AccessRefusedError,
@@ -31,12 +31,7 @@ _ERRORS: dict[int, type[InferenceError]] = {
 """Every other 3xx is a wrong address, 4xx the records' fault, 5xx a failure of the server."""
 
 _OF_400 = (
-    (
-        re.compile(
-            r"(mlserver\.errors\.ModelNotReady: )?Model \S+ (with version \S+ )?is not ready"
-        ),
-        InferenceUnavailableError,
-    ),
+    (MODEL_NOT_READY, InferenceUnavailableError),
     # Triton before 22.12 says 400 whatever the reason.
     (
         re.compile(r"Request for unknown model: .* has no available versions"),

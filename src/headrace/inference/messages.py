@@ -1,8 +1,17 @@
 """What of a server's words goes into our messages: never a secret, and not too much."""
 
+import re
 from collections.abc import Collection, Iterable
 
 MAX_MESSAGE_BYTES = 1024
+
+MODEL_NOT_READY = re.compile(
+    r"(mlserver\.errors\.ModelNotReady: )?Model \S+ (with version \S* )?is not ready yet\.?"
+)
+"""What MLServer says while it loads a model, as if it were the request's fault.
+
+Over gRPC a version that was not asked for is an empty one.
+"""
 
 _MIN_SECRET = 4
 

@@ -14,7 +14,7 @@ from headrace.errors import (
     InferenceUnavailableError,
     InvalidInputError,
 )
-from headrace.inference.messages import bounded, hidden
+from headrace.inference.messages import MODEL_NOT_READY, bounded, hidden
 from headrace.inference.tls import refused
 
 _Code = grpc.StatusCode
@@ -47,9 +47,6 @@ _CUT = re.compile(
 _HTTP_STATUS = re.compile(r"http2 header with status: (\d{3})", re.IGNORECASE)
 _TOO_LARGE = re.compile(r"message (size )?.*larger than max|exceeds .*message size", re.IGNORECASE)
 _METADATA_TOO_LARGE = re.compile(r"metadata size exceeds", re.IGNORECASE)
-_MLSERVER_NOT_READY = re.compile(
-    r"(mlserver\.errors\.ModelNotReady: )?Model \S+ (with version \S+ )?is not ready yet\.?"
-)
 
 _OTHER_PROTOCOL = (
     (
@@ -122,7 +119,7 @@ def _kind(failure: Failure) -> type[InferenceError]:
             return _exhausted(failure.details)
         case _Code.DEADLINE_EXCEEDED if not failure.is_connected:
             return InferenceUnavailableError
-        case _Code.INVALID_ARGUMENT if _MLSERVER_NOT_READY.fullmatch(failure.details):
+        case _Code.INVALID_ARGUMENT if MODEL_NOT_READY.fullmatch(failure.details):
             return InferenceUnavailableError
         case code:
             return _ERRORS.get(code, InferenceFailedError)

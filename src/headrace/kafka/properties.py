@@ -1,15 +1,18 @@
 """A topology's settings as properties of the Kafka client (librdkafka)."""
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from headrace.core.topology import Stage, Topology
 
 LOGGER = logging.getLogger("headrace.kafka")
-# Where a slot was killed inside a transaction its id is taken over while the broker still ends it:
-# the client asks again by itself, and warns each time.
-LOGGER.addFilter(lambda record: "another concurrent operation" not in record.getMessage())
+# Where a slot was killed inside a transaction its id is taken over while the broker still ends it,
+# and a new broker has no coordinator yet: the client asks again by itself, and warns each time.
+LOGGER.addFilter(lambda record: not _ASKED_AGAIN.search(record.getMessage()))
+
+_ASKED_AGAIN = re.compile(r"another concurrent operation|Failed to acquire .* PID .*: retrying$")
 
 SESSION_TIMEOUT_MS = 6_000
 MAX_POLL_INTERVAL_MS = 15_000

@@ -116,6 +116,7 @@ def test_an_error_text_that_is_too_large_is_a_failure_of_the_server():
     [
         ("Model upper is not ready yet.", InferenceUnavailableError),
         ("Model upper with version 2 is not ready yet.", InferenceUnavailableError),
+        ("Model upper with version  is not ready yet.", InferenceUnavailableError),
         (
             "mlserver.errors.ModelNotReady: Model upper is not ready yet.",
             InferenceUnavailableError,
