@@ -168,3 +168,4 @@ def test_the_demo_accounts_for_every_chart_and_says_how_fast_it_was():
     assert summary["of_whole_documents"] <= 0.5
     assert "model entities is back" in demo.stderr
     assert "0 lost, 0 doubled" in demo.stdout
+    assert "not ready" not in demo.stdout

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from chain import coded
-from corpus import MODELS, Split
+from chain import Part, coded
+from corpus import MODELS
 from fit import folder_of
 from heads.confidence import SIGNALS, Confidence, crossed
 from rules import MENTIONS
@@ -13,8 +13,8 @@ from scores import Score
 
 
 def train() -> None:
-    """Fit on every finding of the train side."""
-    signals, right = findings("train")
+    """Fit on every finding of the sample."""
+    signals, right = findings("sample")
     fitted = LogisticRegression(C=1.0, max_iter=2000).fit(crossed(signals), right)
     np.savez(
         folder_of("confidence") / "weights.npz", weights=fitted.coef_[0], bias=fitted.intercept_[0]
@@ -29,7 +29,7 @@ def score() -> Score:
     padded[: len(signals)] = signals
     (said,) = Confidence(MODELS / "confidence")(padded.reshape(rows, MENTIONS, SIGNALS).tolist())
     confidence = np.array(said).reshape(-1)[: len(signals)]
-    known, known_right = findings("train")
+    known, known_right = findings("sample")
     alone = LogisticRegression().fit(known[:, :1], known_right)
     return Score(
         model="confidence",
@@ -43,10 +43,10 @@ def score() -> Score:
     )
 
 
-def findings(split: Split) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def findings(part: Part) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the signals [n, 8] of all findings, and whether each is coded right [n]."""
     signals, right = [], []
-    for chart, _ in coded(split):
+    for chart, _ in coded(part):
         for page in chart["pages"]:
             if "signals" not in page:
                 continue

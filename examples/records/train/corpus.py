@@ -1,19 +1,15 @@
 """Pages to learn from and to be scored on. Other charts, and other templates, on either side."""
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+import charts
+
 EXAMPLE = Path(__file__).parent.parent
 MODELS = EXAMPLE / "models"
-for folder in (EXAMPLE, MODELS):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-
-import charts  # noqa: E402  found through the path above
 
 CHARTS = {"train": 900, "test": 300}
 SEED = 1

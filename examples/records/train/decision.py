@@ -4,8 +4,8 @@ import numpy as np
 from sklearn.ensemble import GradientBoostingClassifier
 
 import rules
-from chain import coded, decide
-from corpus import MODELS, Split
+from chain import Part, coded, decide
+from corpus import MODELS
 from fit import write_onnx
 from heads.confidence import Confidence
 from heads.decision import TRAITS
@@ -13,8 +13,8 @@ from scores import Score, macro_f1
 
 
 def train() -> None:
-    """Fit on the charts of the train side."""
-    charts, labels = confident("train")
+    """Fit on the charts of the sample."""
+    charts, labels = confident("sample")
     traits = np.array([rules.summary(chart)["traits"] for chart in charts], dtype=np.float32)
     fitted = GradientBoostingClassifier(
         n_estimators=60, max_depth=3, learning_rate=0.1, subsample=0.8, random_state=0
@@ -36,11 +36,11 @@ def score() -> Score:
     )
 
 
-def confident(split: Split) -> tuple[list[dict], list[str]]:
+def confident(part: Part) -> tuple[list[dict], list[str]]:
     """Return the charts with their codes, and the decision that is right for each."""
     head = Confidence(MODELS / "confidence")
     charts = []
-    for chart, truth in coded(split):
+    for chart, truth in coded(part):
         pages = []
         for page in chart["pages"]:
             known = dict(page)

@@ -7,12 +7,11 @@ from typing import Any
 
 from headrace.core.topology import Stage, Topology
 
+_ASKED_AGAIN = re.compile(r"another concurrent operation|Failed to acquire .* PID .*: retrying$")
 LOGGER = logging.getLogger("headrace.kafka")
 # Where a slot was killed inside a transaction its id is taken over while the broker still ends it,
 # and a new broker has no coordinator yet: the client asks again by itself, and warns each time.
 LOGGER.addFilter(lambda record: not _ASKED_AGAIN.search(record.getMessage()))
-
-_ASKED_AGAIN = re.compile(r"another concurrent operation|Failed to acquire .* PID .*: retrying$")
 
 SESSION_TIMEOUT_MS = 6_000
 MAX_POLL_INTERVAL_MS = 15_000

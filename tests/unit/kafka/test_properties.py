@@ -6,6 +6,7 @@ from confluent_kafka.admin import AdminClient
 
 from headrace.core.topology import Stage, Topology
 from headrace.kafka.properties import (
+    LOGGER,
     OWNED,
     admin_properties,
     client_id,
@@ -142,3 +143,20 @@ def test_a_slot_is_read_back_from_the_client_id(slot):
 )
 def test_other_clients_have_no_slot(name):
     assert slot_of(name, "tweets", "translate") is None
+
+
+@pytest.mark.parametrize(
+    ("message", "is_told"),
+    [
+        (
+            "Failed to acquire transactional PID from broker b/1: Not coordinator: retrying",
+            False,
+        ),
+        ("Failed to acquire transactional PID from broker b/1: not authorized", True),
+        ("FAIL [thrd:b/1]: Connect failed: Connection refused", True),
+    ],
+)
+def test_what_the_client_asks_again_by_itself_is_no_warning(caplog, message, is_told):
+    LOGGER.warning(message)
+
+    assert bool(caplog.records) is is_told

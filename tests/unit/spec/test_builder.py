@@ -14,7 +14,7 @@ from headrace.builder import Batch, Defaults, Pipeline, Retry
 from headrace.errors import SpecError
 from headrace.spec.loader import check_text, load
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "tweets"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 CODES = """\
 pipeline: records
@@ -71,10 +71,11 @@ def test_python_and_yaml_give_the_same_pipeline(environ):
     assert codes().spec(environ) == check_text(CODES, environ, "f").unwrap()
 
 
-def test_the_example_is_the_same_in_python_and_yaml():
-    from_python = load(f"{EXAMPLE / 'pipeline.py'}:pipeline", {})
+@pytest.mark.parametrize("example", ["tweets", "records"])
+def test_an_example_is_the_same_in_python_and_yaml(example):
+    from_python = load(f"{EXAMPLES / example / 'pipeline.py'}:pipeline", {})
 
-    assert from_python == load(EXAMPLE / "pipeline.yaml", {})
+    assert from_python == load(EXAMPLES / example / "pipeline.yaml", {})
 
 
 def test_the_environment_of_the_process_fills_variables_by_default(monkeypatch):
