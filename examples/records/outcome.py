@@ -42,6 +42,42 @@ class Outcome:
     carried: int
     whole: int
 
+    @classmethod
+    def of(
+        cls,
+        charts: Mapping[str, Document],
+        came: Sequence[tuple[str, Document]],
+        letters: Sequence[DeadLetter],
+        sizes: tuple[int, int],
+    ) -> "Outcome":
+        """Compare what went in with what came out.
+
+        Args:
+            charts: The source records by id; one that is no chart is empty.
+            came: Id and chart of everything in the sink.
+            letters: The open dead letters.
+            sizes: Bytes that travelled, and those of whole documents.
+        """
+        results = dict(came)
+        given_up = {each.record for each in letters}
+        holes = {
+            f"{id_}/{number}"
+            for id_, chart in results.items()
+            for number, page in enumerate(chart["pages"])
+            if "failed" in page
+        }
+        failed = {each.id for each in letters if "/" in each.id and each.record in results}
+        return cls(
+            pages=sum(len(chart["pages"]) for chart in charts.values() if chart),
+            results=results,
+            letters=letters,
+            lost=sorted(charts.keys() - results.keys() - given_up),
+            doubled=sorted(id_ for id_, n in Counter(id_ for id_, _ in came).items() if n > 1),
+            unexplained=sorted(holes ^ failed),
+            carried=sizes[0],
+            whole=sizes[1],
+        )
+
     @property
     def holds(self) -> bool:
         """Whether every chart is out exactly once or dead-lettered, and every hole has a reason."""
@@ -83,28 +119,8 @@ def read_back(topology: Topology) -> Outcome:
         (header(each, wire.ID), json.loads(each.value or b"{}"))
         for each in records(topology, [sink.topic])
     ]
-    results = dict(came)
     letters = DeadLetters(topology).open()
-    given_up = {each.record for each in letters}
-    holes = {
-        f"{id_}/{number}"
-        for id_, chart in results.items()
-        for number, page in enumerate(chart["pages"])
-        if "failed" in page
-    }
-    failed = {each.id for each in letters if "/" in each.id and each.record in results}
-    carried, whole = _bytes(topology, charts)
-    readable = [chart for chart in charts.values() if chart]
-    return Outcome(
-        pages=sum(len(chart["pages"]) for chart in readable),
-        results=results,
-        letters=letters,
-        lost=sorted(charts.keys() - results.keys() - given_up),
-        doubled=sorted(id_ for id_, count in Counter(id_ for id_, _ in came).items() if count > 1),
-        unexplained=sorted(holes ^ failed),
-        carried=carried,
-        whole=whole,
-    )
+    return Outcome.of(charts, came, letters, _bytes(topology, charts))
 
 
 def records(topology: Topology, topics: Sequence[str]) -> Sequence[Record]:

@@ -1,25 +1,15 @@
 """The demo's proof can fail."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 
 from headrace.core.records import Record, TopicPartition
 
-FILE = Path(__file__).parents[3] / "examples" / "tweets" / "proof.py"
 IN, OUT, DEAD = (TopicPartition(topic, 0) for topic in ("in", "out", "dead-letters"))
 
 
-@pytest.fixture(scope="module")
-def proof():
-    spec = importlib.util.spec_from_file_location("tweets_proof", FILE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+@pytest.fixture
+def proof(module_of):
+    return module_of("tweets/proof.py")
 
 
 def inputs(count):
