@@ -53,11 +53,13 @@ def create_topics(topology: Topology, partitions: int) -> None:
         created.result()
 
 
-def kill_while(feed: Feed, fleet: Fleet, rng: random.Random) -> None:
+def kill_while(
+    feed: Feed, fleet: Fleet, rng: random.Random, every_s: tuple[float, float] = (0.6, 1.8)
+) -> None:
     """Kill workers, at random and inside transactions, until everything was written."""
     ordered: dict[str, str] = {}
     while feed.is_alive():
-        time.sleep(rng.uniform(0.6, 1.8))
+        time.sleep(rng.uniform(*every_s))
         victim, point = rng.choice(fleet.slots), choose_point(rng)
         if point is None:
             fleet.kill(victim)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from headrace.cli.settings import load_topology
+from headrace.core.topology import Topology
 from headrace.local.kafka import EmbeddedKafka
 from headrace.local.model_server import ModelServer
 from tests.fault import dag_runs
@@ -23,7 +24,7 @@ SLOTS = ["a", "b"]
 CHARTS = 40
 RATE = 1.4
 """Charts a second."""
-AWAY_AFTER_S, AWAY_S = 4.0, 20.0
+AWAY_S = 20.0
 
 
 @pytest.mark.mlserver
@@ -45,9 +46,9 @@ def test_no_chart_is_lost_or_given_up_because_of_killed_workers_or_an_absent_mod
         try:
             assert fleet.settles(60)
             feed = Feed(topology, records, PARTITIONS, RATE)
-            absence = threading.Thread(target=be_away, args=(models,))
+            absence = threading.Thread(target=be_away, args=(models, topology))
             absence.start()
-            dag_runs.kill_while(feed, fleet, random.Random(1))
+            dag_runs.kill_while(feed, fleet, random.Random(1), every_s=(2.0, 5.0))
             absence.join()
             dag_runs.until_idle(topology, fleet, within_s=150)
             codes = fleet.stop()
@@ -66,9 +67,10 @@ def test_no_chart_is_lost_or_given_up_because_of_killed_workers_or_an_absent_mod
     assert codes == [0] * len(SLOTS)
 
 
-def be_away(models: ModelServer) -> None:
-    """Kill the model server, and start it again when it has been missed."""
-    time.sleep(AWAY_AFTER_S)
+def be_away(models: ModelServer, topology: Topology) -> None:
+    """Kill the model server once a chart is out, and start it again when it has been missed."""
+    while not dag_runs.read(topology, "risk.charts"):
+        time.sleep(0.5)
     models.kill()
     time.sleep(AWAY_S)
     models.restart()

@@ -84,7 +84,8 @@ def results(scene: DagScene) -> list[Any]:
 def stories(scene: DagScene) -> list[str]:
     """Return id, step and error of the open dead letters, a line each, as `dlq ls` lists them."""
     lines = scene.headrace("dlq", "ls", "FILE").splitlines()[1:]
-    return [" ".join(line.replace("└ ", "└").split()[:3]) for line in lines]
+    rows = [line.replace("└ ", "└").split() for line in lines]
+    return [f"{id_} {step} {error}" for id_, _key, step, error, *_ in rows]
 
 
 TIME = r" \d{4}-\d\d-\d\d \S+:\S+"
@@ -156,17 +157,17 @@ def test_a_page_that_failed_is_followed_until_its_chart_is_whole(scene):
 
     assert untouched == [
         "R",
-        "source source",
+        "source source key k",
         "now: R: not finished by step pages yet",
         "read 1 records",
     ]
     assert without_count(waiting) == lines(
-        "R\nsource source\nR/1\npages result\ncount result",
+        "R\nsource source key k\nR/1\npages result\ncount result",
         "now: R/1: waiting at step clean",
         "now: R/1: waiting at step score for: clean",
     )
     others = [CHILD.format(0), CHILD.format(2)]
-    record = "R\nsource source\nchart dead letter"
+    record = "R\nsource source key k\nchart dead letter"
     assert without_count(failed) == lines(record, FAILED, *others, GIVEN_UP)
     assert without_count(page) == lines(record, FAILED, GIVEN_UP)
     assert listed == [
