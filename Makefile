@@ -45,8 +45,8 @@ fix: setup ## format and repair what ruff can repair
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
 
-fault: setup ## the fault test, longer: SEEDS=20 RECORDS=20000
-	$(RUN) pytest -q tests/fault --fault-seeds=$(or $(SEEDS),20)
+fault: setup ## mixed faults on real processes, seed after seed: SEEDS=200 MINUTES=60
+	@$(RUN) python -m tests.fault.campaign --seeds $(or $(SEEDS),20) --minutes $(or $(MINUTES),60)
 
 bench: setup ## throughput, latency and CPU beside a bare loop
 	@$(UV) sync --frozen --quiet --group bench

@@ -41,6 +41,25 @@ class Fleet:
             process.wait()
             self.kills["anywhere"] += 1
 
+    def freeze(self, slot: str, seconds: float) -> bool:
+        """Stop a worker with SIGSTOP for so long; return whether it lived to wake up."""
+        process = self._running[slot]
+        if process.poll() is not None:
+            return False
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGCONT)
+        return process.poll() is None
+
+    def awaits_death(self, slot: str, within_s: float) -> bool:
+        """Wait until a worker that was ordered to die has died; return whether it did."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            if self._running[slot].poll() is not None:
+                return True
+            time.sleep(0.05)
+        return False
+
     def restart(self, slot: str) -> None:
         """Let a worker leave in order, and start it again."""
         process = self._running[slot]

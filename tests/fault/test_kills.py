@@ -1,59 +1,36 @@
 """Workers killed by SIGKILL at random and inside open transactions, on a real broker."""
 
-import json
 import random
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, IsolationLevel, Producer
-from confluent_kafka import TopicPartition as ClientPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient
 
-from headrace.core import offset_map
-from headrace.core.records import Record, TopicPartition
 from headrace.local.kafka import EmbeddedKafka
 from headrace.local.model_server import ModelServer
-from headrace.testing.history import judge
 from tests.fault.fleet import OPEN_POINTS, Fleet, choose_point
+from tests.fault.one_step import (
+    GROUPS_SETTLE_FAST,
+    PIPELINE,
+    Feed,
+    create,
+    verdict_of,
+    wait_until_finished,
+)
 
-PARTITIONS = 6
 SLOTS = ["a", "b", "c"]
-KEYS = 200
 RATE = 450.0
 """Records a second."""
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
-PIPELINE = """\
-pipeline: {name}
-kafka: {{bootstrap_servers: "{bootstrap}", membership: {membership}, group_protocol: {protocol}}}
-models:
-  upper: {{url: "{url}"}}
-steps:
-  shout:
-    from: {name}.in
-    model: upper
-    inputs: {{text: text}}
-    outputs: {{translation: translation}}
-    batch: {{max_size: 16, max_wait: 5ms}}
-    retry: {{max_attempts: 3, first_delay: 50ms, max_delay: 200ms}}
-sinks:
-  {name}.out: shout
-"""
-
 
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[EmbeddedKafka]:
-    properties = {
-        "group.consumer.heartbeat.interval.ms": "1000",
-        "group.consumer.min.session.timeout.ms": "6000",
-        "group.consumer.session.timeout.ms": "6000",
-    }
-    with EmbeddedKafka(port=0, properties=properties) as broker:
+    with EmbeddedKafka(port=0, properties=GROUPS_SETTLE_FAST) as broker:
         yield broker
 
 
@@ -61,110 +38,6 @@ def kafka() -> Iterator[EmbeddedKafka]:
 def server() -> Iterator[ModelServer]:
     with ModelServer("model-upper", directory=BENCHMARKS, env={"UPPER_MS": "60"}) as upper:
         yield upper
-
-
-class Feed:
-    """Writes the source's records at a rate until stopped; one in 200 is bad."""
-
-    def __init__(self, bootstrap: str, topic: str, rate: float, seed: int) -> None:
-        self.written = 0
-        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5})
-        self._topic, self._rate = topic, rate
-        self._rng = random.Random(seed)
-        self._is_stopping = False
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Return when everything that was written is on the broker."""
-        self._is_stopping = True
-        self._thread.join()
-
-    def _run(self) -> None:
-        begun = time.monotonic()
-        while not self._is_stopping:
-            key = b"k%d" % self._rng.randrange(KEYS)
-            self._producer.produce(
-                self._topic,
-                self._value(self.written),
-                key=key,
-                partition=int(key[1:]) % PARTITIONS,
-            )
-            self.written += 1
-            ahead = begun + self.written / self._rate - time.monotonic()
-            if ahead > 0.02:
-                self._producer.poll(0)
-                time.sleep(ahead)
-        self._producer.flush()
-
-    def _value(self, number: int) -> bytes:
-        match self._rng.randrange(400):
-            case 0:
-                return b"not json %d" % number
-            case 1:
-                return json.dumps({"text": f"!400 {number}"}).encode()
-        return json.dumps({"text": f"fine {number}"}).encode()
-
-
-def read(bootstrap: str, topic: str) -> list[Record]:
-    """Read all committed records of a topic, partition by partition."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "reader",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-        }
-    )
-    consumer.assign([ClientPartition(topic, number, 0) for number in range(PARTITIONS)])
-    found: dict[int, list[Record]] = {number: [] for number in range(PARTITIONS)}
-    ended: set[int] = set()
-    while len(ended) < PARTITIONS:
-        for message in consumer.consume(1000, 1.0):
-            if message.error():
-                ended.add(message.partition())
-                continue
-            place = TopicPartition(topic, message.partition())
-            found[message.partition()].append(
-                Record(
-                    place,
-                    message.offset(),
-                    message.key(),
-                    message.value(),
-                    message.timestamp()[1],
-                    message.headers(),
-                )
-            )
-    consumer.close()
-    return [record for number in range(PARTITIONS) for record in found[number]]
-
-
-def ends(admin: AdminClient, topic: str) -> dict[int, int]:
-    asked = {ClientPartition(topic, p): OffsetSpec.latest() for p in range(PARTITIONS)}
-    answers = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED)
-    return {place.partition: answer.result().offset for place, answer in answers.items()}
-
-
-def committed(bootstrap: str, group: str, topic: str) -> dict[int, ClientPartition]:
-    look = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
-    try:
-        places = [ClientPartition(topic, p) for p in range(PARTITIONS)]
-        return {each.partition: each for each in look.committed(places, timeout=10)}
-    finally:
-        look.close()
-
-
-def create(admin: AdminClient, name: str) -> None:
-    names = [
-        f"{name}.in",
-        f"{name}.out",
-        f"{name}.dead-letters",
-        f"{name}.shout.retry",
-        f"{name}.control",
-    ]
-    for future in admin.create_topics([NewTopic(n, PARTITIONS, 1) for n in names]).values():
-        future.result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,17 +110,6 @@ def call_off(fleet: Fleet, ordered: dict[str, str]) -> None:
     ordered.clear()
 
 
-def wait_until_finished(admin: AdminClient, bootstrap: str, name: str, within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    want = ends(admin, f"{name}.in")
-    while time.monotonic() < deadline:
-        have = committed(bootstrap, f"{name}.shout", f"{name}.in")
-        if all(have[number].offset >= want[number] for number in want):
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"not finished in {within_s} s: {have} of {want}")
-
-
 @pytest.mark.timeout(300)
 def test_every_record_is_out_exactly_once_through_kills(
     kafka: EmbeddedKafka,
@@ -285,34 +147,11 @@ def test_every_record_is_out_exactly_once_through_kills(
         fleet.kill_all()
 
     assert codes == [0, 0, 0]
-    check(bootstrap, name)
+    verdict = verdict_of(bootstrap, name)
+    assert not verdict, str(verdict)
     seen = Seen.of(fleet)
     sys.stderr.write(
         f"\nseed {fault_seed} {protocol} {membership}: {feed.written} records,"
         f" kills {dict(fleet.kills)}, {seen}"
     )
     assert seen.has_met(want), seen
-
-
-def check(bootstrap: str, name: str) -> None:
-    """Every input is once in results or dead letters, in order per key, and as committed."""
-    offsets = committed(bootstrap, f"{name}.shout", f"{name}.in")
-    done = {
-        number: offset_map.decode(each.metadata or "", each.offset).finished
-        for number, each in offsets.items()
-    }
-
-    def finished(place: TopicPartition, offset: int) -> bool:
-        return offset < offsets[place.partition].offset or offset in done[place.partition]
-
-    inputs = read(bootstrap, f"{name}.in")
-    results = read(bootstrap, f"{name}.out")
-    dead = read(bootstrap, f"{name}.dead-letters")
-    verdict = judge(inputs, results + dead, finished=finished)
-
-    assert not verdict, str(verdict)
-    bad = [r for r in inputs if not r.value.startswith(b'{"text": "fine')]
-    assert len(dead) == len(bad)
-    for record in results:
-        document = json.loads(record.value)
-        assert document["translation"] == document["text"].upper()

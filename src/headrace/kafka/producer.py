@@ -1,5 +1,6 @@
 """The transactional producer of one slot."""
 
+import contextlib
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -90,8 +91,9 @@ class KafkaSink:
             ) from error
 
     async def close(self) -> None:
-        """Let go of the producer without ending anything."""
-        await self._thread.run(self._drop, self._is_stuck)
+        """Let go of the producer without ending anything; a call that never returns keeps it."""
+        with contextlib.suppress(StuckError):
+            await self._thread.run(self._drop, self._is_stuck)
         self._thread.stop()
 
     def _is_stuck(self) -> bool:

@@ -1,5 +1,8 @@
 """What is certain about a transaction after each kind of error, against a scripted client."""
 
+import asyncio
+import threading
+
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
@@ -143,3 +146,31 @@ def test_a_producer_whose_end_is_unknown_is_not_used_again(error, ends):
         sink._commit(TRANSACTION)
 
     assert (sink._producer is None) == ends
+
+
+class Stuck(Client):
+    """A producer whose call never returns, as librdkafka's where the broker is killed under it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_over = threading.Event()
+
+    def send_offsets_to_transaction(self, *_: object) -> None:
+        self.is_over.wait()
+
+
+def test_a_sink_is_closed_though_a_call_never_returns(monkeypatch):
+    monkeypatch.setattr(module, "_SEND_WITHIN_S", 0.05)
+    monkeypatch.setattr(module, "_GRACE_S", 0.05)
+    client = Stuck()
+
+    async def close_under_way() -> None:
+        sink = KafkaSink({"transactional.id": "t"})
+        sink._producer = client
+        committing = asyncio.create_task(sink.commit(TRANSACTION))
+        await asyncio.sleep(0.02)
+        committing.cancel()
+        await sink.close()
+
+    asyncio.run(asyncio.wait_for(close_under_way(), 5))
+    client.is_over.set()
