@@ -65,7 +65,8 @@ class Fleet:
         process = self._running[slot]
         process.send_signal(signal.SIGTERM)
         process.wait(40)
-        if process.returncode == 0:
+        # One that had just been started was asked before it could listen.
+        if process.returncode in (0, -signal.SIGTERM):
             self._orders(slot).unlink(missing_ok=True)
             self._start(slot)
 
