@@ -99,7 +99,6 @@ class Visit:
     author: Person
     facility: str
     is_signed: bool
-    in_period: bool
 
 
 @dataclass(slots=True)

@@ -1,7 +1,6 @@
 """Invented people, places and numbers; a fifth of the test split's names are its own."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
 from random import Random
 
 from charts.lexicon import Split
@@ -154,8 +153,3 @@ def place(rng: Random, split: Split) -> str:
     """The name of a clinic or hospital."""
     names = PLACES_TEST if split == "test" and rng.random() < 0.6 else PLACES
     return rng.choice(names).format(t=rng.choice(TOWNS).split(",")[0])
-
-
-def near(rng: Random, day: date, low: int, high: int) -> date:
-    """A day between `low` and `high` days after `day`."""
-    return day + timedelta(days=rng.randint(low, high))

@@ -85,7 +85,6 @@ def visits(rng: Random, split: Split, mood: str) -> tuple[list[Visit], str]:
                 author=people.provider(rng, split, credential),
                 facility=people.place(rng, split),
                 is_signed=not (is_flawed and flaw == "unsigned"),
-                in_period=not outside,
             )
         )
     return made, flaw

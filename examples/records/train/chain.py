@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import charts
 import rules
+from charts.plan import CLINICAL
 from corpus import MODELS
 from heads.credentials import Credentials
 from heads.dates import Dates
@@ -27,7 +28,6 @@ from heads.quality import Quality
 from heads.sections import Sections
 from heads.signature import Signature
 
-CLINICAL = {"progress_note", "discharge_summary", "referral"}
 SEEDS = {"sample": 3, "test": 2}
 CHARTS = 300
 

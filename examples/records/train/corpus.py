@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import charts
+from charts.plan import CLINICAL
 
 EXAMPLE = Path(__file__).parent.parent
 MODELS = EXAMPLE / "models"
@@ -62,8 +63,7 @@ def readable(split: Split) -> list[Page]:
 @cache
 def clinical(split: Split) -> list[Page]:
     """Return the readable pages of the kinds that go on to be coded."""
-    kinds = {"progress_note", "discharge_summary", "referral"}
-    return [page for page in readable(split) if page.truth["kind"] in kinds]
+    return [page for page in readable(split) if page.truth["kind"] in CLINICAL]
 
 
 def _pages(split: Split) -> Iterator[Page]:

@@ -1,12 +1,12 @@
 """Trains and scores `dates`."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from sklearn.ensemble import GradientBoostingClassifier
 
-from corpus import MODELS, Page, clinical
+from corpus import MODELS, clinical
 from fit import write_onnx
 from heads.dates import Dates, features
 from heads.days import days
@@ -16,14 +16,9 @@ BIRTH = re.compile(r"birth|born|\bd\.?o\.?b\b", re.IGNORECASE)
 
 
 def train() -> None:
-    """Fit on the clinical pages."""
-    fit("dates", clinical("train"))
-
-
-def fit(model: str, pages: Iterable[Page]) -> None:
-    """Write a model that tells the day of service of pages from their other days."""
+    """Fit on the days of clinical pages: one is that of service, or none."""
     rows, labels = [], []
-    for page in pages:
+    for page in clinical("train"):
         named = list(days(page.lines))
         if named:
             rows.append(features(page.lines, named))
@@ -33,7 +28,7 @@ def fit(model: str, pages: Iterable[Page]) -> None:
         n_estimators=100, max_depth=4, subsample=0.5, max_features=0.3, random_state=1
     )
     fitted.fit(given, labels)
-    write_onnx(model, fitted, given.shape[1])
+    write_onnx("dates", fitted, given.shape[1])
 
 
 def score() -> Score:

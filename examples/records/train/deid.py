@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable
 
-from corpus import MODELS, Page, readable
-from fit_crf import fit_field
+from corpus import MODELS, readable
+from fit_crf import fit_field, true_spans
 from heads.crf import Span
 from heads.deid import Deid
 from scores import Score, span_f1
@@ -33,14 +33,14 @@ NAMED = (
 
 def train() -> None:
     """Fit on some of the readable pages."""
-    fit_field("deid", examples(readable("train")[::EVERY]))
+    fit_field("deid", readable("train")[::EVERY], "phi")
 
 
 def score() -> Score:
     """Compare with patterns of dates, numbers and titled names, character by character."""
     pages = readable("test")
     head = Deid(MODELS / "deid")
-    true = [characters(truth(page)) for page in pages]
+    true = [characters(true_spans(page, "phi")) for page in pages]
     said = [characters(head.spans(page.upright)) for page in pages]
     ruled = [characters(by_rules(page.lines)) for page in pages]
     return Score(
@@ -52,18 +52,6 @@ def score() -> Score:
         baseline_value=span_f1(ruled, true),
         rows=len(pages),
     )
-
-
-def examples(pages: Iterable[Page]) -> list[tuple[list[str], list[Span]]]:
-    """Return lines and true spans of pages."""
-    return [(page.lines, truth(page)) for page in pages]
-
-
-def truth(page: Page) -> list[Span]:
-    """Return what has to be masked."""
-    return [
-        Span(each["line"], each["start"], each["end"], each["kind"]) for each in page.truth["phi"]
-    ]
 
 
 def characters(spans: Iterable[Span]) -> set[tuple[int, int]]:

@@ -3,13 +3,12 @@
 import re
 from collections.abc import Sequence
 
-import numpy as np
-from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
 from corpus import MODELS, Page, readable
-from fit import folder_of
-from heads.doc_type import SIZE, Bag, DocType, bag
+from fit import as_rows, folder_of
+from heads.doc_type import SIZE, DocType, views
+from heads.ngrams import save_softmax
 from scores import Score, macro_f1
 
 HEADINGS = {
@@ -32,13 +31,10 @@ def train() -> None:
     """Fit on every readable page."""
     pages = readable("train")
     fitted = LogisticRegression(C=10.0, max_iter=200, class_weight="balanced")
-    fitted.fit(as_rows([bag(page.upright) for page in pages]), kinds(pages))
-    np.savez_compressed(
-        folder_of("doc-type") / "weights.npz",
-        weights=fitted.coef_.T.astype(np.float16),
-        bias=fitted.intercept_.astype(np.float32),
-        labels=np.array([str(label) for label in fitted.classes_]),
-    )
+    fitted.fit(as_rows([views(page.upright) for page in pages], SIZE), kinds(pages))
+    labels = [str(label) for label in fitted.classes_]
+    path = folder_of("doc-type") / "weights.npz"
+    save_softmax(path, fitted.coef_.T, fitted.intercept_, labels)
 
 
 def score() -> Score:
@@ -60,13 +56,6 @@ def score() -> Score:
 def kinds(pages: Sequence[Page]) -> list[str]:
     """Return the labels."""
     return [page.truth["kind"] for page in pages]
-
-
-def as_rows(bags: Sequence[Bag]) -> csr_matrix:
-    """Return bags as a matrix [bags, SIZE]."""
-    ends = np.cumsum([0, *(len(found) for found, _ in bags)])
-    found, values = (np.concatenate(each) for each in zip(*bags, strict=True))
-    return csr_matrix((values, found, ends), shape=(len(bags), SIZE))
 
 
 def by_heading(page: Page) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from corpus import MODELS, Page, clinical
 from fit import folder_of
-from fit_crf import fit_field
+from fit_crf import fit_field, true_spans
 from heads.crf import Span, tokens
 from heads.entities import Entities
 from heads.phrases import Phrases
@@ -22,14 +22,9 @@ OFTEN = 5
 def train() -> None:
     """Fit on some of the clinical pages, with the phrases of all of them."""
     pages = clinical("train")
-    fit("entities", pages, pages[::EVERY])
-
-
-def fit(model: str, pages: Sequence[Page], some: Sequence[Page]) -> None:
-    """Write the phrases of `pages`, and a field that learned from `some` of them."""
     phrases = Phrases(frequent(pages))
-    phrases.write(folder_of(model) / "phrases.tsv")
-    fit_field(model, examples(some), phrases)
+    phrases.write(folder_of("entities") / "phrases.tsv")
+    fit_field("entities", pages[::EVERY], "mentions", phrases)
 
 
 def frequent(pages: Iterable[Page]) -> list[tuple[str, tuple[str, ...]]]:
@@ -46,7 +41,7 @@ def score() -> Score:
     """Compare with looking up every phrase of the training pages."""
     pages = clinical("test")
     head, lookup = Entities(MODELS / "entities"), Lookup(clinical("train"))
-    true = [set(truth(page)) for page in pages]
+    true = [set(true_spans(page, "mentions")) for page in pages]
     return Score(
         model="entities",
         family="conditional random field",
@@ -56,19 +51,6 @@ def score() -> Score:
         baseline_value=span_f1([lookup.spans(page.lines) for page in pages], true),
         rows=len(pages),
     )
-
-
-def examples(pages: Iterable[Page]) -> list[tuple[list[str], list[Span]]]:
-    """Return lines and true spans of pages."""
-    return [(page.lines, truth(page)) for page in pages]
-
-
-def truth(page: Page) -> list[Span]:
-    """Return the mentions of a page."""
-    return [
-        Span(each["line"], each["start"], each["end"], each["kind"])
-        for each in page.truth["mentions"]
-    ]
 
 
 class Lookup:

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from skl2onnx import to_onnx
 from sklearn.linear_model import LogisticRegression
 
 from corpus import MODELS
-from heads.ngrams import hashed, save_linear, scaled
+from heads.ngrams import bag, save_softmax
 
 
 def folder_of(model: str) -> Path:
@@ -33,23 +34,22 @@ def fit_linear(
 
     Rare labels weigh as much as frequent ones.
     """
-    indptr, indices, values = [0], [], []
-    for text in texts:
-        found, counts = np.unique(hashed(text, *sizes, buckets), return_counts=True)
-        indices.append(found)
-        values.append(scaled(counts))
-        indptr.append(indptr[-1] + len(found))
-    rows = csr_matrix(
-        (np.concatenate(values), np.concatenate(indices), indptr), shape=(len(texts), buckets)
-    )
+    rows = as_rows([bag(text, *sizes, buckets) for text in texts], buckets)
     fitted = LogisticRegression(C=strength, max_iter=300, class_weight="balanced")
     fitted.fit(rows, list(labels))
     weights, bias = fitted.coef_, fitted.intercept_
     if len(fitted.classes_) == 2:
         weights, bias = np.vstack([-weights, weights]) / 2, np.array([-bias[0], bias[0]]) / 2
-    save_linear(
-        folder_of(model) / "weights.npz", weights.T, bias, [str(x) for x in fitted.classes_], sizes
-    )
+    labels = [str(label) for label in fitted.classes_]
+    path = folder_of(model) / "weights.npz"
+    save_softmax(path, weights.T, bias, labels, sizes=np.array(sizes))
+
+
+def as_rows(bags: Sequence[tuple[NDArray[Any], NDArray[np.float32]]], width: int) -> csr_matrix:
+    """Return places and values of rows as a matrix [bags, width]."""
+    ends = np.cumsum([0, *(len(found) for found, _ in bags)])
+    found, values = (np.concatenate(each) for each in zip(*bags, strict=True))
+    return csr_matrix((values, found, ends), shape=(len(bags), width))
 
 
 def write_onnx(model: str, fitted: Any, width: int) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from random import Random
+from typing import Literal, TypeAlias
 
 import pycrfsuite
 
+from corpus import Page
 from fit import folder_of
 from heads.crf import Span, Token, features, labels_of, tokens
 from heads.phrases import Phrases
@@ -15,46 +17,55 @@ UNSPELLED, ALONE, UNKNOWN = 0.15, 0.4, 0.25
 Else a field learns the few wordings of the training pages, and trusts in nothing else.
 """
 
+SPARSE, SMOOTH = 1.0, 0.02
+"""Weights of the penalties that make features vanish (L1), and that keep weights small (L2)."""
+
+ROUNDS, RAREST = 60, 3
+"""Most steps of the optimizer, and how often a feature has to occur."""
+
+Spans: TypeAlias = Literal["mentions", "phi"]
+
 SPELLING = ("w=", "p2=", "p3=", "p4=", "e2=", "e3=", "e4=", "-1,0=")
 AROUND = ("-1", "-2", "+1", "+2", "open=")
 
 
 def fit_field(
     model: str,
-    examples: Iterable[tuple[Sequence[str], Sequence[Span]]],
+    pages: Iterable[Page],
+    kind: Spans,
     phrases: Phrases | None = None,
-    *,
-    sparse: float = 1.0,
-    smooth: float = 0.02,
-    rounds: int = 60,
-    rarest: int = 3,
 ) -> None:
-    """Fit a field to pages (their lines and true spans), written as `weights.crfsuite` of a model.
+    """Fit a field to pages, written as `weights.crfsuite` of a model.
 
     Args:
         model: Its name.
-        examples: Lines and true spans of each page.
+        pages: What it learns from.
+        kind: What of their truth it is to find.
         phrases: Phrases that the field may know of.
-        sparse: Weight of the penalty that makes features vanish (L1).
-        smooth: Weight of the penalty that keeps weights small (L2).
-        rounds: Most steps of the optimizer.
-        rarest: How often a feature has to occur.
     """
     chance = Random(1)
     trainer = pycrfsuite.Trainer(algorithm="lbfgs", verbose=False)
     trainer.set_params(
         {
-            "c1": sparse,
-            "c2": smooth,
-            "max_iterations": rounds,
-            "feature.minfreq": rarest,
+            "c1": SPARSE,
+            "c2": SMOOTH,
+            "max_iterations": ROUNDS,
+            "feature.minfreq": RAREST,
             "feature.possible_transitions": True,
         }
     )
-    for lines, spans in examples:
-        if found := tokens(lines):
+    for page in pages:
+        if found := tokens(page.lines):
+            spans = true_spans(page, kind)
             trainer.append(_dimmed(found, phrases, chance), labels_of(found, spans))
     trainer.train(str(folder_of(model) / "weights.crfsuite"))
+
+
+def true_spans(page: Page, kind: Spans) -> list[Span]:
+    """Return what a page's truth says of mentions, or of what has to be masked."""
+    return [
+        Span(each["line"], each["start"], each["end"], each["kind"]) for each in page.truth[kind]
+    ]
 
 
 def _dimmed(found: Sequence[Token], phrases: Phrases | None, chance: Random) -> list[list[str]]:

@@ -8,8 +8,9 @@ import simple_icd_10_cm
 
 from corpus import MODELS
 from fit import fit_linear, folder_of
-from heads.hcc import NONE, Hcc, plain
+from heads.hcc import NONE, Hcc
 from heads.icd10 import categories
+from heads.phrases import plain
 from icd10 import by_words
 from mentions import conditions
 from names import leaves, phrases

@@ -13,38 +13,10 @@ EVERY = 4
 """One of so many upright pages is learned from: they are by far the most frequent."""
 
 COMMON = frozenset(
-    [
-        "the",
-        "and",
-        "of",
-        "with",
-        "for",
-        "to",
-        "in",
-        "is",
-        "on",
-        "at",
-        "or",
-        "no",
-        "patient",
-        "date",
-        "el",
-        "la",
-        "de",
-        "los",
-        "con",
-        "para",
-        "le",
-        "les",
-        "des",
-        "avec",
-        "pour",
-        "der",
-        "die",
-        "und",
-        "mit",
-        "von",
-    ]
+    (
+        "the and of with for to in is on at or no patient date el la de los con para le les des"
+        " avec pour der die und mit von"
+    ).split()
 )
 SHORT = 60
 

@@ -2,7 +2,7 @@
 
 import simple_icd_10_cm
 
-from corpus import charts
+import charts
 
 
 def described() -> dict[str, list[str]]:

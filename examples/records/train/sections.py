@@ -25,11 +25,7 @@ CLOSING = {"signed", "signature", "sincerely", "authenticated"}
 
 def train() -> None:
     """Count what lines show and how sections follow each other, on all clinical pages."""
-    fit("sections", clinical("train"))
-
-
-def fit(model: str, pages: Sequence[Page]) -> None:
-    """Write the model that pages make."""
+    pages = clinical("train")
     labels = sorted({label for page in pages for label in page.truth["sections"]})
     size = 2 * len(labels)
     emitted = np.zeros((BUCKETS, size))
@@ -44,7 +40,7 @@ def fit(model: str, pages: Sequence[Page]) -> None:
                 moves[int(gap), last, state] += 1
             last = state
     np.savez_compressed(
-        folder_of(model) / "weights.npz",
+        folder_of("sections") / "weights.npz",
         labels=np.array(labels),
         emission=(DAMPED * _blurred(emitted**TEMPER)).astype(np.float16),
         start=_log(start, 0).astype(np.float32),

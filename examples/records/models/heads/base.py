@@ -1,5 +1,6 @@
 """What every head has: its tensors, and a way to refuse a row."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ class RefusedRowError(Exception):
         super().__init__(f"row {row}: {why}")
 
 
-class Head:
+class Head(ABC):
     """Answers batches of one model.
 
     Args:
@@ -50,13 +51,13 @@ class Head:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @abstractmethod
     def __call__(self, *columns: Sequence[Any]) -> Sequence[Sequence[Any]]:
         """Return a column per output for a column per input.
 
         Raises:
             RefusedRowError: A row cannot be answered.
         """
-        raise NotImplementedError
 
 
 def per_row(texts: Sequence[str], answer: Callable[[str], Any]) -> list[Any]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heads.base import TEXT, Head, per_row
-from heads.ngrams import hashed, scaled
+from heads.ngrams import Softmax, bag
 from heads.titles import WIDTH, title_signs
 
 TOP = 9
@@ -33,41 +33,34 @@ class DocType(Head):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        with np.load(folder / "weights.npz", allow_pickle=False) as held:
-            self._weights = held["weights"].astype(np.float32)
-            self._bias = held["bias"].astype(np.float32)
-            self._labels = [str(label) for label in held["labels"]]
+        self._softmax = Softmax(folder / "weights.npz")
 
     def __call__(self, *columns: Sequence[str]) -> Sequence[Sequence[str]]:
         """Return the label of each text."""
         (texts,) = columns
-        return [per_row(texts, self._label)]
-
-    def _label(self, text: str) -> str:
-        found, values = bag(text)
-        return self._labels[int((values @ self._weights[found] + self._bias).argmax())]
+        return [per_row(texts, lambda text: self._softmax.likeliest(*views(text)))]
 
 
-def bag(text: str) -> Bag:
+def views(text: str) -> Bag:
     """Return the n-grams of a text, each view scaled to length one, and its titles.
 
     Returns:
         Where in a row of `SIZE` numbers, and the value of each; all others are 0.
     """
     lines = [line for line in map(str.strip, text.split("\n")) if line]
-    views = (
+    told = (
         ("\n".join(lines[:TOP]), 3, 6),
         ("\n".join(line[:START] for line in lines), 2, 5),
         (" ".join(lines), 3, 4),
     )
     buckets, values = [], []
-    for number, (view, shortest, longest) in enumerate(views):
-        found, counts = np.unique(hashed(view, shortest, longest, BUCKETS), return_counts=True)
+    for number, (view, shortest, longest) in enumerate(told):
+        found, counts = bag(view, shortest, longest, BUCKETS)
         buckets.append(found.astype(np.int64) + number * BUCKETS)
-        values.append(scaled(counts))
+        values.append(counts)
     titles = title_signs(lines)
-    told = np.flatnonzero(titles)
+    titled = np.flatnonzero(titles)
     return (
-        np.concatenate([*buckets, told + 3 * BUCKETS]),
-        np.concatenate([*values, titles[told]]),
+        np.concatenate([*buckets, titled + 3 * BUCKETS]),
+        np.concatenate([*values, titles[titled]]),
     )

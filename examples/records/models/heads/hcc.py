@@ -5,7 +5,7 @@ from pathlib import Path
 
 from heads.base import TEXTS, Head
 from heads.ngrams import LinearModel
-from heads.phrases import folded
+from heads.phrases import plain
 
 NONE = "none"
 
@@ -27,8 +27,3 @@ class Hcc(Head):
         """Return the category of each term, an empty one for an empty term."""
         (pages,) = columns
         return [[[self._model.label(plain(t)) if t else "" for t in page] for page in pages]]
-
-
-def plain(term: str) -> str:
-    """Return words with letters that scanners confuse made one."""
-    return " ".join(folded(word) for word in term.split())

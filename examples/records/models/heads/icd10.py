@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from heads.base import NUMBERS, TEXTS, Head
 from heads.ngrams import hashed
-from heads.phrases import CACHED, folded
+from heads.phrases import CACHED, plain
 
 BUCKETS = 4096
 SIZES = (1, 4)
@@ -115,8 +115,7 @@ class Names:
 
 def grams(text: str) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """Return the buckets of the n-grams of words, and how often each occurs."""
-    words = " ".join(folded(word) for word in text.split())
-    return np.unique(hashed(words, *SIZES, BUCKETS), return_counts=True)
+    return np.unique(hashed(plain(text), *SIZES, BUCKETS), return_counts=True)
 
 
 @cache

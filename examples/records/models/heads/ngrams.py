@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,33 +32,53 @@ def hashed(text: str, shortest: int, longest: int, buckets: int) -> NDArray[np.u
     return np.concatenate(found) if found else np.zeros(0, dtype=np.uint32)
 
 
-class LinearModel:
-    """Softmax over hashed n-grams, each text scaled to length one.
+class Softmax:
+    """The likeliest label of sparse rows.
 
     Args:
-        path: An `.npz` with `weights` [buckets, labels], `bias` [labels], `labels`, `sizes` (2).
+        path: An `.npz` with `weights` [width, labels], `bias` [labels] and `labels`.
     """
 
     def __init__(self, path: Path) -> None:
         with np.load(path, allow_pickle=False) as held:
             self._weights = held["weights"].astype(np.float32)
             self._bias = held["bias"].astype(np.float32)
-            self.labels = [str(label) for label in held["labels"]]
-            self._shortest, self._longest = (int(size) for size in held["sizes"])
+            self._labels = [str(label) for label in held["labels"]]
 
-    def probabilities(self, text: str) -> NDArray[np.float32]:
-        """Return the probability of each label."""
-        buckets, counts = np.unique(
-            hashed(text, self._shortest, self._longest, len(self._weights)), return_counts=True
-        )
-        values = scaled(counts)
-        scores = values @ self._weights[buckets] + self._bias
-        raised = np.exp(scores - scores.max())
-        return raised / raised.sum()
+    @property
+    def width(self) -> int:
+        """Numbers of a row."""
+        return len(self._weights)
+
+    def likeliest(self, places: NDArray[Any], values: NDArray[np.float32]) -> str:
+        """Return the label of a row that has some values in some places, and else zeros."""
+        return self._labels[int((values @ self._weights[places] + self._bias).argmax())]
+
+
+class LinearModel:
+    """Softmax over hashed n-grams, each text scaled to length one.
+
+    Args:
+        path: What `Softmax` reads, and `sizes` (2): bytes of the shortest n-grams and the longest.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._softmax = Softmax(path)
+        with np.load(path, allow_pickle=False) as held:
+            self._shortest, self._longest = (int(size) for size in held["sizes"])
 
     def label(self, text: str) -> str:
         """Return the likeliest label."""
-        return self.labels[int(self.probabilities(text).argmax())]
+        width = self._softmax.width
+        return self._softmax.likeliest(*bag(text, self._shortest, self._longest, width))
+
+
+def bag(
+    text: str, shortest: int, longest: int, buckets: int
+) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    """Return the buckets of a text's n-grams, each once, and their dampened counts."""
+    found, counts = np.unique(hashed(text, shortest, longest, buckets), return_counts=True)
+    return found, scaled(counts)
 
 
 def scaled(counts: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -66,18 +87,18 @@ def scaled(counts: NDArray[np.int64]) -> NDArray[np.float32]:
     return values / max(float(np.linalg.norm(values)), 1e-9)
 
 
-def save_linear(
+def save_softmax(
     path: Path,
     weights: NDArray[np.float32],
     bias: NDArray[np.float32],
     labels: Sequence[str],
-    sizes: tuple[int, int],
+    **more: NDArray[Any],
 ) -> None:
-    """Write what `LinearModel` reads, in half precision."""
+    """Write what `Softmax` reads, in half precision, and whatever else its head needs."""
     np.savez_compressed(
         path,
         weights=weights.astype(np.float16),
         bias=bias.astype(np.float32),
         labels=np.array(labels),
-        sizes=np.array(sizes),
+        **more,
     )

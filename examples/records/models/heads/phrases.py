@@ -20,6 +20,11 @@ def folded(word: str) -> str:
     return word
 
 
+def plain(text: str) -> str:
+    """Return words, letters that scanners confuse made one, with a blank between two."""
+    return " ".join(folded(word) for word in text.split())
+
+
 class Phrases:
     """Finds the longest known phrases.
 

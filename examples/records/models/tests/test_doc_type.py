@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from heads.base import LONGEST, RefusedRowError
-from heads.doc_type import SIZE, DocType, bag
+from heads.doc_type import SIZE, DocType, views
 
 MODELS = Path(__file__).parent.parent
 NOTE = (
@@ -42,6 +42,6 @@ def test_an_endless_text_is_refused_by_its_row(doc_type):
 
 
 def test_a_bag_has_each_bucket_once():
-    found, values = bag(NOTE)
+    found, values = views(NOTE)
     assert len(set(found.tolist())) == len(found) == len(values)
     assert found.max() < SIZE
