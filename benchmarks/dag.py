@@ -16,9 +16,8 @@ import uuid
 from pathlib import Path
 
 import run
-from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import OffsetSpec
-from run import PARTITIONS, WORDS, Bench, Result, create, environment, preload, show, timed
+from confluent_kafka import Producer
+from run import WORDS, Bench, Result, create, environment, preload, show, timed
 
 STEPS = 3
 PYTHON = [sys.executable, "-m", "headrace"]
@@ -220,24 +219,15 @@ def measure_fields(args: argparse.Namespace) -> None:
 
 def derived_bytes(bench: Bench, topics: list[str]) -> int:
     """Return the bytes of all records of topics: values, keys, headers."""
-    from headrace.core.records import TopicPartition as Place
-    from headrace.kafka.reading import CommittedReader
+    from headrace.kafka.reading import existing_partitions, held_records
 
+    connection = {"bootstrap.servers": bench.bootstrap}
     total = 0
     for topic in topics:
-        admin = run.eye(bench.bootstrap)
-        asked = {TopicPartition(topic, p): OffsetSpec.latest() for p in range(PARTITIONS)}
-        ends = {
-            Place(topic, p.partition): a.result().offset
-            for p, a in admin.list_offsets(asked).items()
-        }
-        held = {place: end for place, end in ends.items() if end}
-        with CommittedReader(
-            {"bootstrap.servers": bench.bootstrap}, dict.fromkeys(held, 0)
-        ) as reader:
-            for record in reader.to_end(held):
-                named = sum(len(n) + len(v or b"") for n, v in record.headers or ())
-                total += len(record.value or b"") + len(record.key or b"") + named
+        places = existing_partitions(connection, topic)
+        for record in held_records(connection, places, is_committed=False):
+            named = sum(len(n) + len(v or b"") for n, v in record.headers or ())
+            total += len(record.value or b"") + len(record.key or b"") + named
     return total
 
 

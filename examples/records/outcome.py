@@ -13,7 +13,7 @@ from headrace.core.topics import TopicKind, needed_topics
 from headrace.core.topology import Topology
 from headrace.kafka.dead_letters import DeadLetter, DeadLetters
 from headrace.kafka.properties import admin_properties
-from headrace.kafka.reading import CommittedReader, log_bounds, partitions_of
+from headrace.kafka.reading import held_records, log_bounds, partitions_of
 
 Document = dict[str, Any]
 
@@ -127,9 +127,7 @@ def records(topology: Topology, topics: Sequence[str]) -> Sequence[Record]:
     """Return every committed record of topics."""
     connection = admin_properties(topology)
     places = [each for found in partitions_of(connection, topics).values() for each in found]
-    bounds = {at: bound for at, bound in log_bounds(connection, places).items() if bound[1]}
-    with CommittedReader(connection, {at: start for at, (start, _) in bounds.items()}) as reader:
-        return list(reader.to_end({at: end for at, (_, end) in bounds.items()}))
+    return list(held_records(connection, places))
 
 
 def written(topology: Topology, topic: str) -> int:

@@ -20,7 +20,7 @@ from rich.table import Table
 from headrace.core.topology import Topology
 from headrace.kafka.dead_letters import DeadLetter, DeadLetters
 from headrace.kafka.properties import admin_properties
-from headrace.kafka.reading import CommittedReader, existing_partitions, log_bounds
+from headrace.kafka.reading import existing_partitions, held_records
 from headrace.local.kafka import EmbeddedKafka
 from headrace.spec.compile import compile_file
 
@@ -85,12 +85,9 @@ def documents(topology: Topology) -> Iterator[dict[str, Any]]:
     """Yield every committed document of the sink."""
     connection = admin_properties(topology)
     sink = topology.stages[0].sinks[0].topic
-    bounds = log_bounds(connection, existing_partitions(connection, sink))
-    starts = {place: start for place, (start, _) in bounds.items()}
-    with CommittedReader(connection, starts) as reader:
-        for record in reader.to_end({place: end for place, (_, end) in bounds.items()}):
-            if record.value is not None:
-                yield json.loads(record.value)
+    for record in held_records(connection, existing_partitions(connection, sink)):
+        if record.value is not None:
+            yield json.loads(record.value)
 
 
 def refused(letters: list[DeadLetter]) -> Table:

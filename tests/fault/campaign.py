@@ -25,8 +25,6 @@ from tests.fault.faults import Fault, Site
 from tests.fault.fleet import Fleet
 
 HISTORY = Path(__file__).with_name("campaign.jsonl")
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-SLOTS = ["a", "b", "c"]
 RECORDS = 2_000
 RATE = 120.0
 """Records a second."""
@@ -58,26 +56,15 @@ class Result:
 def run(seed: int, folder: Path, models: ModelServer, records: int = RECORDS) -> Result:
     """Run a seed on a broker of its own."""
     rng, begun = random.Random(seed), time.monotonic()
-    protocol = "consumer" if seed % 4 == 3 else "classic"
-    membership = "static" if seed % 4 == 1 else "dynamic"
+    protocol, membership = one_step.group_of(seed)
     faults = [*Fault, Fault.KILL, Fault.KILL]
     rng.shuffle(faults)
     with EmbeddedKafka(port=0, properties=one_step.GROUPS_SETTLE_FAST) as kafka:
         bootstrap, name = kafka.bootstrap_servers, f"campaign-{seed}"
         admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-        one_step.create(admin, name)
-        file = folder / f"{name}.yaml"
-        file.write_text(
-            one_step.PIPELINE.format(
-                name=name,
-                bootstrap=bootstrap,
-                url=models.url("grpc"),
-                membership=membership,
-                protocol=protocol,
-            )
-        )
+        file = one_step.set_up(name, folder, bootstrap, models, seed)
         feed = one_step.Feed(bootstrap, f"{name}.in", RATE, seed)
-        fleet = Fleet(file, folder, SLOTS)
+        fleet = Fleet(file, folder, one_step.SLOTS)
         site = Site(fleet, kafka, models, rng)
         try:
             fleet.settles(within_s=20)
@@ -107,7 +94,7 @@ def main() -> int:
     asked = parser.parse_args()
     done = {each.seed: each for each in known(asked.history)}
     ends_at = time.monotonic() + 60 * asked.minutes
-    with ModelServer("model-upper", directory=BENCHMARKS, env={"UPPER_MS": "60"}) as models:
+    with one_step.model_server() as models:
         for seed in range(asked.seeds):
             if seed in done or time.monotonic() > ends_at:
                 continue

@@ -13,7 +13,7 @@ from headrace.core.records import Record
 from headrace.core.topics import needed_topics
 from headrace.core.topology import Topology
 from headrace.kafka.admin import KafkaGroup
-from headrace.kafka.reading import CommittedReader, log_bounds, partitions_of
+from headrace.kafka.reading import existing_partitions, held_records, partitions_of
 from tests.fault.fleet import Fleet, choose_point
 
 
@@ -72,11 +72,7 @@ def kill_while(
 
 def read(topology: Topology, topic: str) -> list[Record]:
     connection = {"bootstrap.servers": topology.bootstrap_servers}
-    partitions = partitions_of(connection, [topic])[topic]
-    bounds = log_bounds(connection, partitions)
-    held = {each: bound for each, bound in bounds.items() if bound[0] < bound[1]}
-    with CommittedReader(connection, {each: start for each, (start, _) in held.items()}) as reader:
-        return list(reader.to_end({each: end for each, (_, end) in held.items()}))
+    return list(held_records(connection, existing_partitions(connection, topic)))
 
 
 async def unfinished(topology: Topology) -> int:

@@ -8,10 +8,7 @@ from enum import StrEnum
 
 from headrace.local.kafka import EmbeddedKafka
 from headrace.local.model_server import ModelServer
-from tests.fault.fleet import Fleet
-
-POINTS = ("begin", "produced", "offsets_sent", "before_commit", "after_commit")
-"""Steps of the commit at which a worker may die."""
+from tests.fault.fleet import POINTS, Fleet
 
 SESSION_S = 6.0
 """A worker that is silent for longer has lost its partitions when it wakes up."""

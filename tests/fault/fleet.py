@@ -15,6 +15,9 @@ WORKER = Path(__file__).with_name("worker.py")
 OPEN_POINTS = ("produced", "offsets_sent", "before_commit")
 """Where a transaction is open on the broker."""
 
+POINTS = ("begin", *OPEN_POINTS, "after_commit")
+"""Steps of the commit at which a worker may die."""
+
 
 class Fleet:
     """Workers by slot; a killed one is started again by `revive`."""

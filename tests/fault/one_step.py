@@ -4,15 +4,21 @@ import json
 import random
 import threading
 import time
+from pathlib import Path
 
 from confluent_kafka import Consumer, IsolationLevel, Producer
 from confluent_kafka import TopicPartition as ClientPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from headrace.cli.settings import load_topology
 from headrace.core import offset_map
 from headrace.core.records import Record, TopicPartition
+from headrace.kafka.reading import existing_partitions, held_records
+from headrace.local.model_server import ModelServer
 from headrace.testing.history import Verdict, judge
+from tests.fault.dag_runs import create_topics
 
+_BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 PARTITIONS = 6
 KEYS = 200
 GROUPS_SETTLE_FAST = {
@@ -22,7 +28,9 @@ GROUPS_SETTLE_FAST = {
 }
 """Properties of the broker, so that KIP-848 sees a dead worker as soon as the classic protocol."""
 
-PIPELINE = """\
+SLOTS = ["a", "b", "c"]
+
+_PIPELINE = """\
 pipeline: {name}
 kafka: {{bootstrap_servers: "{bootstrap}", membership: {membership}, group_protocol: {protocol}}}
 models:
@@ -38,6 +46,33 @@ steps:
 sinks:
   {name}.out: shout
 """
+
+
+def group_of(seed: int) -> tuple[str, str]:
+    """Return the group protocol and the membership of a seed."""
+    return "consumer" if seed % 4 == 3 else "classic", "static" if seed % 4 == 1 else "dynamic"
+
+
+def model_server() -> ModelServer:
+    """Return the model server, not started; a call takes it 60 ms."""
+    return ModelServer("model-upper", directory=_BENCHMARKS, env={"UPPER_MS": "60"})
+
+
+def set_up(name: str, folder: Path, bootstrap: str, models: ModelServer, seed: int) -> Path:
+    """Write the pipeline file of a seed and create its topics."""
+    protocol, membership = group_of(seed)
+    file = folder / f"{name}.yaml"
+    file.write_text(
+        _PIPELINE.format(
+            name=name,
+            bootstrap=bootstrap,
+            url=models.url("grpc"),
+            membership=membership,
+            protocol=protocol,
+        )
+    )
+    create_topics(load_topology(str(file)), PARTITIONS)
+    return file
 
 
 class Feed:
@@ -84,37 +119,9 @@ class Feed:
 
 
 def read(bootstrap: str, topic: str) -> list[Record]:
-    """Read all committed records of a topic, partition by partition."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "reader",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-        }
-    )
-    consumer.assign([ClientPartition(topic, number, 0) for number in range(PARTITIONS)])
-    found: dict[int, list[Record]] = {number: [] for number in range(PARTITIONS)}
-    ended: set[int] = set()
-    while len(ended) < PARTITIONS:
-        for message in consumer.consume(1000, 1.0):
-            if message.error():
-                ended.add(message.partition())
-                continue
-            place = TopicPartition(topic, message.partition())
-            found[message.partition()].append(
-                Record(
-                    place,
-                    message.offset(),
-                    message.key(),
-                    message.value(),
-                    message.timestamp()[1],
-                    message.headers(),
-                )
-            )
-    consumer.close()
-    return [record for number in range(PARTITIONS) for record in found[number]]
+    """Read all committed records of a topic."""
+    connection = {"bootstrap.servers": bootstrap}
+    return list(held_records(connection, existing_partitions(connection, topic)))
 
 
 def ends(admin: AdminClient, topic: str) -> dict[int, int]:
@@ -130,18 +137,6 @@ def committed(bootstrap: str, group: str, topic: str) -> dict[int, ClientPartiti
         return {each.partition: each for each in look.committed(places, timeout=10)}
     finally:
         look.close()
-
-
-def create(admin: AdminClient, name: str) -> None:
-    names = [
-        f"{name}.in",
-        f"{name}.out",
-        f"{name}.dead-letters",
-        f"{name}.shout.retry",
-        f"{name}.control",
-    ]
-    for future in admin.create_topics([NewTopic(n, PARTITIONS, 1) for n in names]).values():
-        future.result()
 
 
 def wait_until_finished(admin: AdminClient, bootstrap: str, name: str, within_s: float) -> None:

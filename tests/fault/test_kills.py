@@ -15,17 +15,17 @@ from headrace.local.model_server import ModelServer
 from tests.fault.fleet import OPEN_POINTS, Fleet, choose_point
 from tests.fault.one_step import (
     GROUPS_SETTLE_FAST,
-    PIPELINE,
+    SLOTS,
     Feed,
-    create,
+    group_of,
+    model_server,
+    set_up,
     verdict_of,
     wait_until_finished,
 )
 
-SLOTS = ["a", "b", "c"]
 RATE = 450.0
 """Records a second."""
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def kafka() -> Iterator[EmbeddedKafka]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ModelServer]:
-    with ModelServer("model-upper", directory=BENCHMARKS, env={"UPPER_MS": "60"}) as upper:
+    with model_server() as upper:
         yield upper
 
 
@@ -122,20 +122,9 @@ def test_every_record_is_out_exactly_once_through_kills(
     name = f"kills-{fault_seed}"
     bootstrap = kafka.bootstrap_servers
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    create(admin, name)
-    file = tmp_path / "pipeline.yaml"
-    protocol = "consumer" if fault_seed % 4 == 3 else "classic"
-    membership = "static" if fault_seed % 4 == 1 else "dynamic"
+    protocol, membership = group_of(fault_seed)
     want = wanted(protocol, membership)
-    file.write_text(
-        PIPELINE.format(
-            name=name,
-            bootstrap=bootstrap,
-            url=server.url("grpc"),
-            membership=membership,
-            protocol=protocol,
-        )
-    )
+    file = set_up(name, tmp_path, bootstrap, server, fault_seed)
     feed = Feed(bootstrap, f"{name}.in", RATE, fault_seed)
     fleet = Fleet(file, tmp_path, SLOTS)
     try:

@@ -19,8 +19,6 @@ from headrace.cli.settings import load_topology
 from headrace.core.topology import Plan
 from headrace.telemetry import logs
 
-POINTS = ("begin", "produced", "offsets_sent", "before_commit", "after_commit")
-
 
 def obey(orders: Path, point: str) -> None:
     with suppress(FileNotFoundError):

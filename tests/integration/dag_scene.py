@@ -15,15 +15,14 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer
 from confluent_kafka import TopicPartition as ClientPartition
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from headrace import wiring
 from headrace.cli.settings import load_topology
 from headrace.core import wire
 from headrace.core.records import Record, TopicPartition
-from headrace.core.topics import needed_topics
 from headrace.core.topology import Plan, Topology
-from headrace.kafka.reading import CommittedReader, existing_partitions, log_bounds
+from headrace.kafka.reading import existing_partitions, held_records
+from tests.fault.dag_runs import create_topics
 from tests.integration.pipelines import Running
 
 
@@ -65,10 +64,7 @@ class DagScene:
 
     def create_topics(self) -> None:
         """Create every topic that the pipeline needs."""
-        admin = AdminClient({"bootstrap.servers": self.bootstrap, "retry.backoff.ms": 10})
-        topics = [NewTopic(t.name, self.partitions, 1) for t in needed_topics(self.topology)]
-        for created in admin.create_topics(topics).values():
-            created.result(20)
+        create_topics(self.topology, self.partitions)
 
     def feed(self, topic: str, *documents: Any, partition: int = 0, key: str = "k") -> list[str]:
         """Write source records in order; return their ids."""
@@ -119,11 +115,7 @@ class DagScene:
     def read(self, topic: str) -> list[Record]:
         """Read all committed records of a topic, partition by partition."""
         connection = {"bootstrap.servers": self.bootstrap}
-        bounds = log_bounds(connection, existing_partitions(connection, topic))
-        held = {place: bound for place, bound in bounds.items() if bound[0] < bound[1]}
-        starts = {place: start for place, (start, _) in held.items()}
-        with CommittedReader(connection, starts) as reader:
-            found = list(reader.to_end({place: end for place, (_, end) in held.items()}))
+        found = held_records(connection, existing_partitions(connection, topic))
         return sorted(found, key=lambda record: (record.partition, record.offset))
 
     def documents(self, topic: str) -> list[Any]:

@@ -22,7 +22,7 @@ from headrace.core.steps import ModelStep
 from headrace.core.topology import Source, Stage, Topology
 from headrace.errors import ConfigError, FencedError, MissingTopicsError
 from headrace.kafka.dead_letters import DeadLetters
-from headrace.kafka.reading import CommittedReader, existing_partitions, log_bounds
+from headrace.kafka.reading import existing_partitions, held_records
 from headrace.kafka.replay import BATCH_RECORDS, Replayed, replay
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
@@ -94,9 +94,7 @@ def sent_back(topology: Topology) -> list[Record]:
     connection = {"bootstrap.servers": topology.bootstrap_servers}
     topics = topology.retry_topics.values()
     places = [place for topic in topics for place in existing_partitions(connection, topic)]
-    bounds = log_bounds(connection, places, is_committed=False)
-    with CommittedReader(connection, {each: bounds[each][0] for each in places}) as reader:
-        return list(reader.to_end({each: bounds[each][1] for each in places}, 30))
+    return list(held_records(connection, places, is_committed=False, within_s=30))
 
 
 def give_up_joined(topology: Topology, count: int, *, without_value: int | None = None) -> None:

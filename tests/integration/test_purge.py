@@ -12,7 +12,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 from headrace.core.records import TopicPartition
 from headrace.core.runs import Runs
 from headrace.kafka.purge import Purge
-from headrace.kafka.reading import CommittedReader, log_bounds
+from headrace.kafka.reading import held_records, log_bounds
 from tests.integration.by_hand import ByHand
 from tests.integration.pipelines import in_loop, until
 from tests.unit import dags
@@ -66,9 +66,7 @@ class Scene(ByHand):
 
     def values(self, topic: str) -> list[bytes | None]:
         place = TopicPartition(topic, 0)
-        start, end = log_bounds(self.connection, [place])[place]
-        with CommittedReader(self.connection, {place: start}) as reader:
-            return [each.value for each in reader.to_end({place: end})]
+        return [each.value for each in held_records(self.connection, [place])]
 
 
 @pytest.fixture

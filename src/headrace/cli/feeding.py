@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from headrace.cli import pacing
-from headrace.cli.lines import keyed_lines
-from headrace.core.paths import getter
+from headrace.cli.lines import KeyOf, key_getter, keyed_lines
 from headrace.core.topology import Topology
 from headrace.errors import ConfigError
 from headrace.kafka.lines import LineWriter
@@ -22,12 +21,12 @@ class Inputs:
     Attributes:
         files: Topic and file, in the order given.
         rate: Records a second from each file, None for no limit.
-        key_path: Dotted path of the key in each line, None for no keys.
+        key_of: Finds the key of each line, None for no keys.
     """
 
     files: Sequence[tuple[str, Path]]
     rate: float | None = None
-    key_path: str | None = None
+    key_of: KeyOf | None = None
 
     @classmethod
     def parsed(
@@ -43,8 +42,7 @@ class Inputs:
             ConfigError: One has another form, a topic the pipeline does not read, or no file; or
                 the path of the key is none.
         """
-        if key_path is not None:
-            getter(key_path)
+        key_of = None if key_path is None else key_getter(key_path)
         sources = {source.topic for source in topology.sources}
         files = []
         for text in texts:
@@ -62,7 +60,7 @@ class Inputs:
             if not Path(name).exists():
                 raise ConfigError(f"--input: there is no file {name!r}")
             files.append((topic, Path(name)))
-        return cls(files, rate, key_path)
+        return cls(files, rate, key_of)
 
 
 class Feed:
@@ -96,6 +94,6 @@ class Feed:
         pace = pacing.steady(self._inputs.rate)
         with LineWriter(self._connection, topic) as writer:
             self._writers.append(writer)
-            lines = keyed_lines(path, self._inputs.key_path)
+            lines = keyed_lines(path, self._inputs.key_of)
             for value, key in pacing.paced(lines, pace, self._stop.is_set):
                 writer.write(value, key)

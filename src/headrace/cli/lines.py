@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 from headrace.core.paths import getter
 from headrace.errors import ConfigError, DocumentError
+
+KeyOf: TypeAlias = Callable[[Any], bytes]
 
 
 def raw_lines(path: Path) -> Iterator[bytes]:
@@ -19,17 +21,13 @@ def lines_of(file: BinaryIO) -> Iterator[bytes]:
     return (line.removesuffix(b"\n") for line in file)
 
 
-def keyed_lines(path: Path, key_path: str | None) -> Iterator[tuple[bytes, bytes | None]]:
+def keyed_lines(path: Path, key_of: KeyOf | None) -> Iterator[tuple[bytes, bytes | None]]:
     """Yield each line's bytes as they are, and the key that is found in it.
 
-    A line that is not JSON or has nothing at the path has no key.
-
-    Raises:
-        ConfigError: The path is none.
+    A line that is not JSON or lacks the key has none.
     """
     import msgspec
 
-    key_of = _key_getter(key_path) if key_path else None
     for value in raw_lines(path):
         try:
             yield value, key_of(msgspec.json.decode(value)) if key_of else None
@@ -45,7 +43,7 @@ def json_lines(file: BinaryIO, key_path: str | None) -> Iterator[tuple[bytes, by
     """
     import msgspec
 
-    key_of = _key_getter(key_path) if key_path else None
+    key_of = key_getter(key_path) if key_path else None
     for number, line in enumerate(file, 1):
         value = line.strip()
         if not value:
@@ -63,7 +61,14 @@ def json_lines(file: BinaryIO, key_path: str | None) -> Iterator[tuple[bytes, by
             ) from None
 
 
-def _key_getter(path: str) -> Callable[[Any], bytes]:
+def key_getter(path: str) -> KeyOf:
+    """Compile a dotted path to a function that returns the key that stands there in a document.
+
+    The function raises `DocumentError` where there is none.
+
+    Raises:
+        ConfigError: The path is none.
+    """
     import msgspec
 
     get = getter(path)

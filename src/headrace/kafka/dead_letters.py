@@ -11,7 +11,7 @@ from headrace.core.records import Header, Record, TopicPartition
 from headrace.core.topology import Topology
 from headrace.errors import MissingPartError, MissingTopicsError
 from headrace.kafka.properties import admin_properties
-from headrace.kafka.reading import ANSWER_WITHIN_S, CommittedReader, log_bounds, partitions_of
+from headrace.kafka.reading import ANSWER_WITHIN_S, held_records, partitions_of
 
 _FAILED = wire.FAILED.decode()
 
@@ -156,12 +156,12 @@ class DeadLetters:
             raise MissingTopicsError(
                 f"there is no topic {self.topic}; `headrace topics apply FILE` creates it"
             )
-        bounds = log_bounds(self._connection, partitions, is_committed=not is_settled)
-        held = {each: bounds[each] for each in partitions if bounds[each][0] < bounds[each][1]}
-        starts = {each: start for each, (start, _) in held.items()}
-        with CommittedReader(self._connection, starts) as reader:
-            ends = {each: end for each, (_, end) in held.items()}
-            yield from reader.to_end(ends, SETTLED_WITHIN_S if is_settled else ANSWER_WITHIN_S)
+        yield from held_records(
+            self._connection,
+            partitions,
+            is_committed=not is_settled,
+            within_s=SETTLED_WITHIN_S if is_settled else ANSWER_WITHIN_S,
+        )
 
 
 def mark_of(record: Record) -> str | None:

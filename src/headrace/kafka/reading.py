@@ -139,6 +139,33 @@ class CommittedReader:
             raise translated(error, "reading records") from error
 
 
+def held_records(
+    connection: Mapping[str, Any],
+    partitions: Sequence[TopicPartition],
+    *,
+    is_committed: bool = True,
+    within_s: float = ANSWER_WITHIN_S,
+) -> Iterator[Record]:
+    """Yield every committed record that partitions hold now, in order within each.
+
+    Args:
+        connection: Where Kafka is, as `properties.admin_properties` says it.
+        partitions: What is read.
+        is_committed: Whether only what is committed already is read; if not, the end of every
+            transaction that is open now is waited for.
+        within_s: Longest time without anything new.
+
+    Raises:
+        BrokerUnavailableError: Nothing came for `within_s`.
+        BrokerError: Kafka refuses.
+    """
+    bounds = log_bounds(connection, partitions, is_committed=is_committed)
+    held = {each: bounds[each] for each in partitions if bounds[each][0] < bounds[each][1]}
+    starts = {each: start for each, (start, _) in held.items()}
+    with CommittedReader(connection, starts) as reader:
+        yield from reader.to_end({each: end for each, (_, end) in held.items()}, within_s)
+
+
 _PASSING = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT})  # noqa: SLF001
 
 

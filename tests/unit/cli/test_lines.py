@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from headrace.cli.lines import json_lines, keyed_lines, raw_lines
+from headrace.cli.lines import json_lines, key_getter, keyed_lines, raw_lines
 from headrace.errors import ConfigError
 
 
@@ -47,7 +47,7 @@ def test_keyed_lines_keep_every_byte_and_have_a_key_where_there_is_one(tmp_path)
     path = tmp_path / "lines"
     path.write_bytes(b'{"u": {"n": "ana"}}\r\n{"u": 3}\n\xff not JSON\n\n')
 
-    assert list(keyed_lines(path, "u.n")) == [
+    assert list(keyed_lines(path, key_getter("u.n"))) == [
         (b'{"u": {"n": "ana"}}\r', b"ana"),
         (b'{"u": 3}', None),
         (b"\xff not JSON", None),
