@@ -5,9 +5,11 @@ PYTHON ?= python3
 UV := $(abspath .uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 export HEADRACE_UV := $(UV)
-export PYTHONDONTWRITEBYTECODE := 1
+# Bytecode is kept, for a demo starts dozens of Pythons, and away from the sources.
+export PYTHONPYCACHEPREFIX := $(abspath .cache/bytecode)
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-records test check fix fault bench bench-dag docs pictures clean
+.PHONY: help setup demo demo-records test check fix audit fault soak recovery bench bench-dag bench-compare docs pictures clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,8 +47,21 @@ fix: setup ## format and repair what ruff can repair
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
 
-fault: setup ## mixed faults on real processes, seed after seed: SEEDS=200 MINUTES=60
-	@$(RUN) python -m tests.fault.campaign --seeds $(or $(SEEDS),20) --minutes $(or $(MINUTES),60)
+audit: setup ## look at every dependency: source, hash, licence, known vulnerabilities
+	@$(RUN) python tools/audit.py
+
+fault: setup ## mixed faults on real processes, seed after seed: SEEDS=200 MINUTES=60 JOBS=2
+	@$(UV) sync --frozen --quiet --group fault
+	@$(RUN) python -m tests.fault.campaign --seeds $(or $(SEEDS),200) --minutes $(or $(MINUTES),60) \
+		--jobs $(or $(JOBS),2) $(ARGS)
+
+soak: setup ## a steady load under faults for half an hour: is a worker's size flat?
+	@$(UV) sync --frozen --quiet --group fault
+	@$(RUN) python -m tests.fault.soak --minutes $(or $(MINUTES),30) $(ARGS)
+
+recovery: setup ## how long partitions are silent when workers come, go and die
+	@$(UV) sync --frozen --quiet --group fault
+	@$(RUN) python -m tests.fault.recovery $(ARGS)
 
 bench: setup ## throughput, latency and CPU beside a bare loop
 	@$(UV) sync --frozen --quiet --group bench
@@ -56,10 +71,15 @@ bench-dag: setup ## what hops, fused stages, joins and fields of a DAG cost
 	@$(UV) sync --frozen --quiet --group bench
 	$(RUN) python benchmarks/dag.py $(ARGS)
 
+bench-compare: setup ## the same job on peers, side by side; goes on where it ended: MINUTES=60
+	$(RUN) python -m benchmarks.compare --minutes $(or $(MINUTES),60) $(ARGS)
+
 docs: setup ## regenerate the reference pages and build the site into build/site
 	$(RUN) python -m headrace.spec.reference > docs/reference/pipeline.md
 	$(RUN) python -m headrace.spec.reference --cases > docs/reference/test-file.md
 	$(RUN) python -m headrace.cli.reference docs/reference
+	$(RUN) python -m tests.docs.guarantees > docs/reference/guarantees.md
+	$(RUN) python -m tests.fault.page > docs/reference/faults.md
 	$(RUN) zensical build --clean --strict
 
 pictures: setup ## redo the pictures of the README: the demo in a terminal, the chart

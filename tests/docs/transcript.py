@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.docs.snippets import Snippet
 
-WITHIN_S = 120.0
+WITHIN_S = 180.0
 INTERRUPT = "^C"
 LOOKS = re.compile(r"headrace (status|dlq ls|dlq show|tail .*--until-idle)\b")
 """Commands that change nothing: a reader who is faster than the workers looks again."""

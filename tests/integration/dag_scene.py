@@ -184,7 +184,7 @@ class DagScene:
 
 
 def _started(words: Sequence[str], **streams: Any) -> "subprocess.Popen[Any]":
-    environ = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"}
+    environ = os.environ | {"NO_COLOR": "1"}
     environ.pop("KAFKA_BOOTSTRAP_SERVERS", None)
     return subprocess.Popen([sys.executable, "-m", "headrace", *words], env=environ, **streams)
 

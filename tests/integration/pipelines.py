@@ -364,7 +364,7 @@ class Scene:
 
     def process(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start `headrace run` on the file in a process of its own; stderr goes to a log file."""
-        environ = os.environ | {"HEADRACE_LOG_FORMAT": "json", "PYTHONDONTWRITEBYTECODE": "1"}
+        environ = os.environ | {"HEADRACE_LOG_FORMAT": "json"}
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "headrace", "run", str(self.file), *arguments],

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -278,7 +277,6 @@ def replay_until(topology: Topology, point: str) -> int:
 
     killed = subprocess.run(
         [sys.executable, "-c", code, topology.bootstrap_servers, topology.pipeline],
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
         timeout=60,
         check=False,
     )

@@ -19,6 +19,9 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from headrace.kafka.reading import existing_partitions, held_records
+from tests.network import EndOfTransaction
+
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]
 
 SESSION_S = 6.0
@@ -409,6 +412,26 @@ def test_the_stable_offset_tells_whether_a_transaction_of_indefinite_end_was_app
     assert late.code() == KafkaError._FENCED
     assert late.fatal()
     assert committed(group, name, [0])[0].metadata == "next"
+
+
+def test_a_late_end_of_a_transaction_ends_the_next_one(bootstrap, topic, unique, proxy):
+    """KAFKA-17754: why a producer that lost a connection is opened again before it goes on."""
+    name = topic(1)
+    careless = transactional(proxy.address, unique("id"))
+    careless.begin_transaction()
+    careless.produce(name, b"first")
+    careless.flush()
+    proxy.order(EndOfTransaction.LATE, late_s=0.5)
+    careless.commit_transaction(10)
+    careless.begin_transaction()
+    careless.produce(name, b"open")
+    careless.flush()
+
+    eventually(lambda: proxy.late == 1)
+
+    connection = {"bootstrap.servers": bootstrap}
+    seen = list(held_records(connection, existing_partitions(connection, name)))
+    assert [record.value for record in seen] == [b"first", b"open"]
 
 
 # Membership

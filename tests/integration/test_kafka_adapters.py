@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Self
@@ -35,6 +36,7 @@ from headrace.kafka.properties import (
 )
 from headrace.kafka.topics import TopicAdmin, TopicDefinition
 from headrace.ports import Assignment, Bounds, GroupToken, Transaction
+from tests.network import EndOfTransaction
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]
 
@@ -673,6 +675,36 @@ async def test_a_commit_that_gets_no_answer_is_indefinite_and_settled_by_a_new_p
         # The commit had arrived: only its answer was lost.
         assert values(await member.read(1)) == [1]
     assert bounds[direct.partition(0)].end == 2
+    await sink.close()
+
+
+@in_loop
+async def test_a_late_end_of_a_transaction_does_not_end_the_next_one(world_of, proxy):
+    """KAFKA-17754: the client repeats a cut commit by itself, and its first try arrives later."""
+    direct = world_of()
+    cut_off = World(proxy.address, direct.stage.pipeline, direct.topic, "classic")
+
+    def crash_late(point: str) -> None:
+        if point == "before_commit" and is_second.is_set():
+            is_second.clear()
+            while proxy.late == 0:
+                time.sleep(0.05)
+            raise CrashError
+
+    is_second = threading.Event()
+    sink = cut_off.sink("a", crash_late)
+    await sink.open()
+    proxy.order(EndOfTransaction.LATE, late_s=1.0)
+    await sink.commit(Transaction([direct.outgoing(1, 0)], (), NOBODY))
+    is_second.set()
+
+    with pytest.raises(CrashError):
+        await sink.commit(Transaction([direct.outgoing(2, 0)], (), NOBODY))
+
+    await sink.open()
+    async with Member(direct, "b") as member:
+        await sink.commit(Transaction([direct.outgoing(3, 0)], (), NOBODY))
+        assert values(await member.read(2)) == [1, 3]
     await sink.close()
 
 

@@ -18,6 +18,7 @@ from confluent_kafka.admin import (
 from headrace.cli import topic_plan
 from headrace.core.topology import Topology
 from headrace.errors import ConfigError
+from headrace.kafka.inspection import inspect
 from headrace.kafka.properties import admin_properties
 from headrace.kafka.topics import TopicAdmin
 from headrace.wiring import topic_facts
@@ -71,6 +72,17 @@ async def test_derived_topics_are_made_like_their_source(pages: Topology):
         "max.message.bytes": str(2_000_000 + 65536),
     }
     assert {name: settings[name] for name in wanted} == wanted
+
+
+@in_loop
+async def test_lint_is_told_of_partitions_copies_and_brokers(pages: Topology):
+    await topic_plan.apply(pages)
+
+    cluster = await inspect(pages)
+
+    found = cluster.topics[f"{pages.pipeline}.score"]
+    assert (found.partitions, found.copies, cluster.brokers) == (3, 1, 1)
+    assert found.settings["max.message.bytes"]
 
 
 @in_loop

@@ -3,13 +3,13 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from itertools import groupby
 from typing import Any
 
 import cel
 
-from headrace.cli.shapes import columns, decoded, readable
+from headrace.cli.shapes import columns, decoded, moment, readable
+from headrace.core.plain_text import one_line
 from headrace.core.topology import Topology
 from headrace.errors import ConfigError
 from headrace.kafka.dead_letters import DeadLetter, DeadLetters, Part
@@ -193,12 +193,13 @@ def _page(letter: DeadLetter) -> str:
         del shown["record"]
     for name in ("timestamp", "first_ms", "last_ms"):
         shown[name.removesuffix("_ms")] = _time(shown.pop(name))
-    lines = [f"{name:<10} {content}" for name, content in shown.items() if content != ""]
-    lines += [f"header     {name}: {content}" for name, content in headers.items()]
+    said = [(f"{name:<10}", content) for name, content in shown.items() if content != ""]
+    said += [("header    ", f"{name}: {content}") for name, content in headers.items()]
+    lines = [f"{name} {one_line(str(content))}" for name, content in said]
     if letter.parts:
         lines += _parts(letter, value)
     else:
-        lines.append(f"value      {json.dumps(value, ensure_ascii=False)}")
+        lines.append(f"value      {one_line(json.dumps(value, ensure_ascii=False))}")
     return "\n".join(lines)
 
 
@@ -206,7 +207,7 @@ def _parts(letter: DeadLetter, value: Any) -> list[str]:
     """Return a line per part of a join or gather, and what each brought."""
     count = value.get("count")
     of = "" if count is None else f" of {count}"
-    lines = [f"parts      {len(letter.parts)}{of} had come to the {letter.partial}"]
+    lines = [one_line(f"parts      {len(letter.parts)}{of} had come to the {letter.partial}")]
     table = [(f"  {_name(part)}", part.outcome, _content(part)) for part in letter.parts]
     return [*lines, columns(table)]
 
@@ -243,7 +244,7 @@ def _causes_first(letter: DeadLetter) -> tuple[bool, int, str]:
 def _evaluated(program: cel.Program, letter: DeadLetter) -> bool:
     try:
         found = program.execute(variables(letter))
-    except (KeyError, ValueError, RuntimeError, TypeError):
+    except (LookupError, ValueError, RuntimeError, TypeError, ArithmeticError):
         # A letter whose value lacks the field that is asked for is not meant.
         return False
     if not isinstance(found, bool):
@@ -266,6 +267,4 @@ def _short(text: str) -> str:
 
 
 def _time(ms: int) -> str:
-    if not ms:
-        return ""
-    return datetime.fromtimestamp(ms / 1000).astimezone().isoformat(" ", "seconds")
+    return moment(ms, "seconds")

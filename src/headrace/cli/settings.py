@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from headrace.core.models import Model
+from headrace.core.plain_text import plain
 from headrace.core.steps import ModelStep, Step
 from headrace.core.topology import Stage, Topology
 from headrace.errors import BrokerUnavailableError, ConfigError
@@ -164,7 +165,7 @@ def stage_named(topology: Topology, name: str) -> Stage:
 def say(line: str) -> None:
     """Tell a person something, on stderr, after what was printed before."""
     sys.stdout.flush()
-    click.echo(line, err=True)
+    click.echo(plain(line), err=True)
 
 
 def model_urls() -> Mapping[str, str]:

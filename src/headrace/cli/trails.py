@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
-from headrace.cli.shapes import columns, readable
+from headrace.cli.shapes import columns, moment, readable
 from headrace.core.hops import Hop, HopKind, Story
+from headrace.core.plain_text import one_line
 from headrace.core.standing import State
 from headrace.kafka.tracing import Trail
 
@@ -127,7 +127,7 @@ def _note(hop: Hop) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return one_line(" ".join(text.split()))
 
 
 def _named(state: State) -> str:
@@ -137,6 +137,4 @@ def _named(state: State) -> str:
 
 
 def _time(ms: int | None) -> str:
-    if not ms:
-        return ""
-    return datetime.fromtimestamp(ms / 1000).astimezone().isoformat(" ", "milliseconds")
+    return moment(ms or 0, "milliseconds")

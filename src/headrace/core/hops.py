@@ -9,6 +9,7 @@ from typing import Any
 from headrace.core import wire
 from headrace.core.record_ids import ancestor, is_within, level_of
 from headrace.core.records import Record, TopicPartition
+from headrace.core.steps import MOST_CHILDREN
 from headrace.core.topics import TopicKind
 from headrace.core.whereabouts import Map, Way
 
@@ -110,9 +111,9 @@ def hop_of(record: Record, id_: str, way: Way, known: Map) -> Hop:
 
 def counts_of(record: Record, id_: str) -> Mapping[str, int]:
     """Return into how many children each record around this one was split, as it says."""
-    said = _text(dict(record.headers or ()).get(wire.CHILDREN))
-    numbers = [int(each) for each in said.split("/") if each.isdigit()]
-    return {ancestor(id_, level): number for level, number in enumerate(numbers)}
+    said = dict(record.headers or ()).get(wire.CHILDREN) or b""
+    numbers = enumerate(map(wire.number, said.split(b"/")))
+    return {ancestor(id_, level): count for level, count in numbers if 0 < count <= MOST_CHILDREN}
 
 
 def told(id_: str, hops: Sequence[Hop], known: Map) -> Story:
@@ -127,7 +128,7 @@ def _story(id_: str, hops: Sequence[Hop]) -> Story:
     for hop in hops:
         if hop.id != id_:
             below.setdefault(ancestor(hop.id, level + 1), []).append(hop)
-    children = sorted(below, key=lambda each: int(each.rpartition("/")[2]))
+    children = sorted(below, key=lambda each: wire.number(each.rpartition("/")[2].encode()))
     return Story(
         id=id_,
         hops=[hop for hop in hops if hop.id == id_],
@@ -141,7 +142,9 @@ def _in_order(hops: Sequence[Hop], known: Map) -> Sequence[Hop]:
     What does not say it, a sink's record, comes after everything it can have come from.
     """
     place = {name: len(known.upstream(name)) for name in known.steps}
-    before = {step: known.upstream(step) for step in {hop.step for hop in hops if hop.step}}
+    # A step that a dead letter names may have another name by now.
+    steps = {hop.step for hop in hops} & known.steps.keys()
+    before = {step: known.upstream(step) for step in steps}
 
     def written(hop: Hop) -> int:
         if hop.at_ms is not None:
@@ -149,7 +152,7 @@ def _in_order(hops: Sequence[Hop], known: Map) -> Sequence[Hop]:
         causes = (
             each.at_ms or 0
             for each in hops
-            if (not each.step or each.step in before[hop.step])
+            if (not each.step or each.step in before.get(hop.step, ()))
             and (is_within(each.id, hop.id) or is_within(hop.id, each.id))
         )
         return max(causes, default=0)
@@ -256,15 +259,16 @@ def _parts(
         # A part that failed has to come again once the partial is sent back.
         absent = {"missing", "failed"} if wire.REPLAY in headers else {"missing"}
         return tuple(
-            (each["from"], each.get("index")) for each in parts if each["outcome"] not in absent
+            (str(each["from"]), index if isinstance(index := each.get("index"), int) else None)
+            for each in parts
+            if str(each["outcome"]) not in absent
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return ()
 
 
 def _number(headers: Mapping[str, bytes | None], name: str) -> int:
-    said = _text(headers.get(name))
-    return int(said) if said.isdigit() else 0
+    return wire.number(headers.get(name))
 
 
 def _text(content: bytes | None) -> str:

@@ -112,8 +112,11 @@ def decode(text: str, base: int) -> Decoded:
     except UnicodeDecodeError as error:
         raise MetadataError("commit metadata: the writer's slot is not UTF-8") from error
     nonce = int.from_bytes(body[after_name:content], "big")
-    raw = _inflate(body[content:]) if kind & _DEFLATED else body[content:]
-    return Decoded(slot, nonce, (_read_bitset if kind & _BITSET else _read_runs)(raw, base))
+    read, limit = (
+        (_read_bitset, _MAX_BITSET_BYTES) if kind & _BITSET else (_read_runs, _MAX_RAW_BYTES)
+    )
+    raw = _inflate(body[content:], limit) if kind & _DEFLATED else body[content:]
+    return Decoded(slot, nonce, read(raw, base))
 
 
 def _crc(base: int, body: bytes) -> bytes:
@@ -224,10 +227,10 @@ def _deflate(raw: bytes, strategy: int) -> bytes:
     return deflater.compress(raw) + deflater.flush()
 
 
-def _inflate(data: bytes) -> bytes:
+def _inflate(data: bytes, limit: int) -> bytes:
     inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     try:
-        raw = inflater.decompress(data, _MAX_RAW_BYTES + 1)
+        raw = inflater.decompress(data, limit + 1)
     except zlib.error as error:
         raise MetadataError(f"commit metadata cannot be inflated: {error}") from error
     if not inflater.eof or inflater.unused_data:

@@ -4,9 +4,13 @@ import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
+from headrace.core import wire
 from headrace.errors import ConfigError
 
-_FORM = re.compile(r"(?P<topic>.+)-(?P<partition>\d+)-(?P<offset>\d+)(?P<children>(?:/\d+)*)")
+_NUMBER = r"[0-9]{1,18}"
+_FORM = re.compile(
+    rf"(?P<topic>.+)-(?P<partition>{_NUMBER})-(?P<offset>{_NUMBER})(?P<children>(?:/{_NUMBER})*)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,7 @@ def source_of(id_: bytes) -> bytes:
 
 def source_offset(id_: bytes) -> int:
     """Return the offset of the source record that an id names, 0 where it names none."""
-    number = id_.partition(b"/")[0].rpartition(b"-")[2]
-    return int(number) if number.isdigit() else 0
+    return wire.number(id_.partition(b"/")[0].rpartition(b"-")[2])
 
 
 def level_of(id_: str) -> int:

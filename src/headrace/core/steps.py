@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 from headrace.core.models import BatchPolicy, Input, Model, OutputField
 from headrace.core.retry import RetryPolicy
@@ -243,6 +243,10 @@ class FunctionStep(Step):
     batch: BatchPolicy = field(default_factory=BatchPolicy)
 
 
+MOST_CHILDREN: Final = 10_000
+"""Most elements that any split takes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitStep(Step):
     """A step that makes a record of every element of a list.
@@ -260,7 +264,7 @@ class SplitStep(Step):
     each: str
     as_: str
     keep: tuple[str, ...] = ()
-    max_children: int = 10_000
+    max_children: int = MOST_CHILDREN
     is_spread: bool = False
 
 

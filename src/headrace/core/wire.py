@@ -47,3 +47,13 @@ CLOSED: Final = b"closed"
 
 MAX_ERROR_TEXT: Final = 4096
 """Most bytes of an error message in a header."""
+
+_MOST_DIGITS: Final = 18
+"""What fits 64 bits; Python itself refuses numbers of more than 4300 digits."""
+
+
+def number(content: bytes | None) -> int:
+    """Return the number in a header, 0 where it is missing or is none that headrace writes."""
+    if content is None or len(content) > _MOST_DIGITS or not content.isdigit():
+        return 0
+    return int(content)

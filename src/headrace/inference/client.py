@@ -20,6 +20,7 @@ from headrace.errors import (
 from headrace.inference.balance import Balancer
 from headrace.inference.credentials import Credentials
 from headrace.inference.exchange import Binding, Dialect, Headers, Question, Reply, Transport
+from headrace.inference.messages import bounded
 from headrace.inference.metadata import Layout, ModelMetadata, is_explicit
 from headrace.ports import Prediction
 
@@ -161,6 +162,10 @@ class ModelClient:
             if error.status in _UNIMPLEMENTED:
                 return ModelMetadata(self._model.remote_name)
             raise
+        except BrokenAnswerError as error:
+            # No record has a part in it: none may be given up for it.
+            said = f"model {self._model.name!r}: its metadata: {error}"
+            raise AccessRefusedError(bounded(said)) from error
 
     def _warn_of_guesses(self, layouts: Sequence[Layout]) -> None:
         for layout in layouts:

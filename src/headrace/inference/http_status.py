@@ -95,7 +95,7 @@ def _said(body: bytes) -> tuple[str, bool]:
     """Return a server's words, and whether they are in the protocol's form."""
     try:
         found: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return body[:2000].decode(errors="replace").strip(), False
     if isinstance(found, dict):
         for key in ("error", "detail", "message"):

@@ -1,12 +1,10 @@
 """Calls to one replica over HTTP."""
 
-import io
 import re
+import ssl
 from collections.abc import Callable, Collection
-from typing import Any
-
-import aiohttp
-import yarl
+from importlib.metadata import version
+from urllib.parse import SplitResult, quote
 
 from headrace.core.models import Model
 from headrace.errors import (
@@ -17,14 +15,28 @@ from headrace.errors import (
     InferenceTimeoutError,
     InferenceUnavailableError,
 )
-from headrace.inference.addresses import parse, place
+from headrace.inference.addresses import DEFAULT_PORTS, parse, place
 from headrace.inference.exchange import Headers, Question, Reply
+from headrace.inference.http_connections import (
+    Answer,
+    Connections,
+    CutError,
+    NoConnectionError,
+    NotHttpError,
+    TornError,
+)
 from headrace.inference.http_status import Refusal, translate
 from headrace.inference.messages import bounded, hidden
 from headrace.inference.tls import refused, ssl_context
 
 JSON_SIZE = "inference-header-content-length"
 
+_JSON_SIZE = JSON_SIZE.encode()
+_AGENT = f"headrace/{version('headrace')}"
+_PATH_SAFE = "/%:@!$&'()*+,;=~"
+# What OpenSSL says of an answer in plain text: 3.0, and 3.2 and later.
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
+_FAILURES = (NoConnectionError, CutError, TornError, NotHttpError, OSError)
 _OWNED = frozenset(
     {
         *("host", "content-length", "content-type", "transfer-encoding", "connection"),
@@ -37,11 +49,11 @@ _SILENT = (
     "the server closes connections without an HTTP answer; does it speak TLS (https://) or gRPC"
     " (grpc://)?"
 )
-# uvicorn, which MLServer and KServe use, closes a connection after 5 s without a request; one that
-# is closed while a call is on its way looks like a server that died of the call.
-_KEEP_ALIVE_S = 4.0
-_READ_BYTES = 1 << 20
-_LARGE_BYTES = 1 << 20
+_ENCODED = (
+    "the answer is encoded (content-encoding) although the request says accept-encoding: identity;"
+    " let the server, or the proxy before it, not compress answers"
+)
+_MOST_DIGITS = 19
 
 
 class HttpTransport:
@@ -58,18 +70,15 @@ class HttpTransport:
 
     def __init__(self, url: str, model: Model, secrets: Callable[[], Collection[str]]) -> None:
         parts = parse(url, "http")
-        self._base = f"{parts.scheme}://{place(parts)}{parts.path.rstrip('/')}"
+        self._path = quote(parts.path.rstrip("/"), safe=_PATH_SAFE)
         self._where = f"model {model.name!r} on {place(parts)}"
         self._timeout_s = model.timeout_s
-        self._headers = _headers(model)
+        self._headers = _headers(model, parts)
         self._secrets = secrets
-        self._tls = ssl_context(model.tls) if parts.scheme == "https" else None
-        self._settings: dict[str, Any] = {"allow_redirects": False}
-        server_name = model.tls.get("server_name")
-        if self._tls is not None and server_name:
-            self._settings["server_hostname"] = server_name
-        self._urls: dict[str, yarl.URL] = {}
-        self._session: aiohttp.ClientSession | None = None
+        tls = ssl_context(model.tls) if parts.scheme == "https" else None
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
+        server_name = model.tls.get("server_name", "")
+        self._connections = Connections(parts.hostname or "", port, tls, server_name)
         self._has_answered = False
         self._is_closed = False
 
@@ -79,123 +88,86 @@ class HttpTransport:
         Raises:
             InferenceError: It failed, as `ports.InferenceClient` says.
         """
-        session = self._session or self._open()
-        reused: list[bool] = []
+        if self._is_closed:
+            raise InferenceUnavailableError(f"{self._where}: the client is closed")
+        request = self._request(question, headers)
         try:
-            reply = await self._send(session, question, headers, reused)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if not _is_cut(error):
-                raise self._translated(error) from error
-            if reused:
-                reply = await self._send_again(session, question, headers, error)
-            elif self._has_answered or await self._speaks_http(session):
+            answer = await self._send(request)
+        except CutError as error:
+            if error.was_reused:
+                answer = await self._send_again(request, error)
+            elif self._has_answered or await self._speaks_http():
                 raise self._translated(error) from error
             else:
                 raise AccessRefusedError(f"{self._where}: {_SILENT}") from error
+        except _FAILURES as error:
+            raise self._translated(error) from error
         self._has_answered = True
-        return reply
+        if not 200 <= answer.status < 300:
+            location = answer.headers.get(b"location", b"").decode("latin-1")
+            refusal = Refusal(answer.status, answer.body, location)
+            raise translate(refusal, self._where, self._secrets())
+        if answer.headers.get(b"content-encoding", b"identity") != b"identity":
+            raise AccessRefusedError(f"{self._where}: {_ENCODED}")
+        return Reply(answer.body, _json_size(answer.headers.get(_JSON_SIZE), len(answer.body)))
 
     async def close(self) -> None:
         """Close connections; calls that still wait fail."""
         self._is_closed = True
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        await self._connections.close()
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._is_closed:
-            raise InferenceUnavailableError(f"{self._where}: the client is closed")
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0, ssl=self._tls or True, keepalive_timeout=_KEEP_ALIVE_S
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                total=self._timeout_s, connect=self._timeout_s * _CONNECT_SHARE
-            ),
-            read_bufsize=_READ_BYTES,
-            trace_configs=[_watching_reuse()],
+    def _request(self, question: Question, headers: Headers) -> bytes:
+        body = question.body
+        method, size = ("GET", "") if body is None else ("POST", f"content-length: {len(body)}\r\n")
+        lines = {**self._headers, **question.headers, **headers}
+        head = "".join([f"{name}: {value}\r\n" for name, value in lines.items()])
+        start = f"{method} {self._path}{question.place} HTTP/1.1\r\n{head}{size}\r\n".encode(
+            "ascii"
         )
-        return self._session
+        return start if body is None else start + body
 
-    async def _send(
-        self,
-        session: aiohttp.ClientSession,
-        question: Question,
-        headers: Headers,
-        reused: list[bool] | None = None,
-    ) -> Reply:
-        async with session.request(
-            "GET" if question.body is None else "POST",
-            self._urls.get(question.place) or self._url(question.place),
-            data=_payload(question.body),
-            headers={**self._headers, **question.headers, **headers},
-            trace_request_ctx=reused,
-            **self._settings,
-        ) as response:
-            body = await response.read()
-        if not 200 <= response.status < 300:
-            self._has_answered = True
-            refusal = Refusal(response.status, body, response.headers.get("location", ""))
-            raise translate(refusal, self._where, self._secrets())
-        return Reply(body, _json_size(response.headers.get(JSON_SIZE), len(body)))
+    async def _send(self, request: bytes, *, afresh: bool = False) -> Answer:
+        connect_within_s = self._timeout_s * _CONNECT_SHARE
+        return await self._connections.ask(
+            request, self._timeout_s, connect_within_s, afresh=afresh
+        )
 
-    async def _send_again(
-        self,
-        session: aiohttp.ClientSession,
-        question: Question,
-        headers: Headers,
-        cut: Exception,
-    ) -> Reply:
+    async def _send_again(self, request: bytes, cut: CutError) -> Answer:
         """Repeat, once, a call on a connection that may have been closed before it was sent.
 
         Servers close idle connections when they like; uvicorn does it after a 500, unannounced.
         If there is no server now it died of the call, which uses an attempt.
         """
         try:
-            return await self._send(session, question, headers)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return await self._send(request, afresh=True)
+        except _FAILURES as error:
             failure = self._translated(error)
             if isinstance(failure, InferenceUnavailableError):
                 raise self._translated(cut) from cut
             raise failure from error
 
-    async def _speaks_http(self, session: aiohttp.ClientSession) -> bool:
+    async def _speaks_http(self) -> bool:
         """Whether a server that cut the first call of all may be an HTTP server that it broke."""
         try:
-            async with session.get(self._url("/v2"), headers=self._headers, **self._settings):
-                return True
-        except aiohttp.ServerDisconnectedError:
+            await self._send(self._request(Question("/v2"), {}), afresh=True)
+        except CutError:
             return False
-        except (aiohttp.ClientError, TimeoutError, OSError):
+        except _FAILURES:
             return True
-
-    def _url(self, path: str) -> yarl.URL:
-        self._urls[path] = yarl.URL(self._base + path, encoded=True)
-        return self._urls[path]
+        return True
 
     def _translated(self, error: Exception) -> InferenceError:
         kind, said = _failure(error)
         return kind(bounded(hidden(f"{self._where}: {said}", self._secrets())))
 
 
-def _watching_reuse() -> aiohttp.TraceConfig:
-    """Return a trace that notes in a call's context that it went over a used connection."""
-
-    async def note(_session: Any, context: Any, _params: Any) -> None:
-        if context.trace_request_ctx is not None:
-            context.trace_request_ctx.append(True)
-
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_reuseconn.append(note)
-    return trace
-
-
-def _headers(model: Model) -> dict[str, str]:
-    # A compressed answer costs both sides more than a fast network saves.
-    headers = {"accept-encoding": "identity"}
-    if model.authority:
-        headers["host"] = _legal("authority", model.authority)
+def _headers(model: Model, parts: SplitResult) -> dict[str, str]:
+    headers = {
+        "host": _legal("authority", model.authority or place(parts)),
+        "user-agent": _AGENT,
+        # A compressed answer costs both sides more than a fast network saves.
+        "accept-encoding": "identity",
+    }
     for name, value in model.headers.items():
         if not _NAME.fullmatch(name) or name.lower() in _OWNED:
             hint = "; use authority" if name.lower() == "host" else ""
@@ -210,49 +182,34 @@ def _legal(what: str, value: str) -> str:
     return value
 
 
-def _payload(body: bytes | None) -> Any:
-    # aiohttp warns of large bodies in one piece: it would write them without a break.
-    return io.BytesIO(body) if body is not None and len(body) > _LARGE_BYTES else body
-
-
-def _json_size(said: str | None, whole: int) -> int | None:
+def _json_size(said: bytes | None, whole: int) -> int | None:
     if said is None:
         return None
-    return int(said) if said.isascii() and said.isdigit() else whole + 1
-
-
-def _is_cut(error: Exception) -> bool:
-    """Whether a connection was lost before an answer began."""
-    if isinstance(error, aiohttp.ClientConnectorError | TimeoutError):
-        return False
-    return isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+    is_number = said.isdigit() and len(said) < _MOST_DIGITS
+    return int(said) if is_number else whole + 1
 
 
 def _failure(error: Exception) -> tuple[type[InferenceError], str]:
     """Tell a server that is away from one that went away: only the latter uses an attempt."""
     match error:
-        case aiohttp.ConnectionTimeoutError():
+        case NoConnectionError():
             return InferenceUnavailableError, "no connection in time"
-        case TimeoutError():
-            return InferenceTimeoutError, "no answer in time"
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorError():
-            return _unconnected(error)
-        case aiohttp.ClientResponseError():
+        case CutError() | TornError():
+            return InferenceFailedError, f"the connection was cut: {error}"
+        case NotHttpError():
             said = "the answer is not HTTP/1.1; is it a gRPC port? write grpc:// instead of http://"
             return AccessRefusedError, said
-        case aiohttp.ServerDisconnectedError():
-            return InferenceFailedError, "the server closed the connection without an answer"
-    return InferenceFailedError, f"the connection was cut: {error or type(error).__name__}"
+        case TimeoutError():
+            return InferenceTimeoutError, "no answer in time"
+    return _unconnected(error)
 
 
-def _unconnected(
-    error: aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorError,
-) -> tuple[type[InferenceError], str]:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        cause = error.certificate_error
-        return InferenceUnavailableError, refused(getattr(cause, "verify_message", str(cause)))
-    reason = getattr(error.os_error, "reason", None)
-    if reason == "WRONG_VERSION_NUMBER":
+def _unconnected(error: Exception) -> tuple[type[InferenceError], str]:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return InferenceUnavailableError, refused(error.verify_message)
+    reason = getattr(error, "reason", None)
+    if reason in _NO_TLS:
         said = "the server does not speak TLS; write http:// instead of https://"
         return AccessRefusedError, said
-    return InferenceUnavailableError, f"cannot connect: {reason or error.os_error.strerror}"
+    said = reason or getattr(error, "strerror", None) or str(error)
+    return InferenceUnavailableError, f"cannot connect: {said}"

@@ -16,6 +16,7 @@ from headrace.errors import BrokenAnswerError, InvalidRowsError
 from headrace.inference.tensors import BYTES, CODES, FLOATS, fit
 
 _decoder = msgspec.json.Decoder()
+_WITHOUT_FORM = (TypeError, ValueError, OverflowError, RecursionError)
 
 
 def pack_json(datatype: str, row_shape: Sequence[int], column: Sequence[Any]) -> Sequence[Any]:
@@ -42,12 +43,12 @@ def encode_rows(rows: Sequence[Any], content: Any) -> bytes:
     """
     try:
         return msgspec.json.encode(content)
-    except (TypeError, ValueError, OverflowError):
+    except _WITHOUT_FORM:
         reasons = {}
         for row, value in enumerate(rows):
             try:
                 msgspec.json.encode(value)
-            except (TypeError, ValueError, OverflowError) as error:
+            except _WITHOUT_FORM as error:
                 reasons[row] = f"has no JSON form: {error}"
         if not reasons:
             raise

@@ -8,7 +8,8 @@ from typing import Any
 
 from headrace.core.models import Input, OutputField
 from headrace.errors import AccessRefusedError, InvalidRowsError
-from headrace.inference.tensors import BYTES, DATATYPES
+from headrace.inference.messages import bounded
+from headrace.inference.tensors import BYTES, DATATYPES, MOST_DIMENSIONS
 
 _GUESSES = (
     (frozenset({str}), BYTES),
@@ -202,7 +203,7 @@ def _telling(value: Any) -> tuple[str, int] | None:
 def _leaves(value: Any) -> tuple[list[Any], int]:
     """Return what a value is made of below its lists, and how many lists deep that is."""
     leaves, rank = [value], 0
-    while leaves and isinstance(leaves[0], list):
+    while leaves and isinstance(leaves[0], list) and rank < MOST_DIMENSIONS:
         leaves = [leaf for part in leaves if isinstance(part, list) for leaf in part]
         rank += 1
     return leaves, rank
@@ -250,4 +251,4 @@ def agree(ours: Sequence[int], theirs: Sequence[int]) -> bool:
 def _unknown(model: str, kind: str, name: str, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(map(repr, names))}"
-    return f"model {model!r} has no {kind} {name!r}; {hint}"
+    return bounded(f"model {model!r} has no {kind} {name!r}; {hint}")

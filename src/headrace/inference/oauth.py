@@ -88,6 +88,8 @@ class OAuthToken:
         grant = self._grant(body)
         self._last, self._token = self._token, grant.access_token
         life = math.inf if grant.expires_in is None else grant.expires_in
+        if math.isnan(life):
+            life = 0.0
         self._until = asked_at + max(life - _EARLY_S, life * _SHARE)
 
     async def _ask(self) -> tuple[int, bytes]:
@@ -138,6 +140,6 @@ class OAuthToken:
         try:
             grant = msgspec.json.decode(body, type=_Grant, strict=False)
             sendable(grant.access_token, "access_token")
-        except (msgspec.DecodeError, UnicodeDecodeError, ConfigError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ConfigError):
             raise AccessRefusedError(f"{self._where}: the answer holds no access_token") from None
         return grant

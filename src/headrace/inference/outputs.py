@@ -6,9 +6,13 @@ from typing import Any
 
 from headrace.core.models import OutputField
 from headrace.errors import BrokenAnswerError, RowCountError
+from headrace.inference.messages import bounded
 from headrace.inference.metadata import TensorMetadata, agree
 from headrace.inference.tensors import Column, arrange, unpack
 from headrace.ports import Prediction
+
+_MOST_VERSION = 256
+"""Longest version of a model: it stands in the headers of every result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ class OutputReader:
             columns.append(column.values)
             for row, why in column.faults.items():
                 faults.setdefault(row, f"output {field.tensor!r}: {why}")
-        return Prediction(columns, version, faults)
+        return Prediction(columns, version[:_MOST_VERSION], faults)
 
     def _compare(self, name: str, tensor: Answered) -> None:
         """Refuse what contradicts the metadata; another rank may still be the same rows."""
@@ -90,7 +94,7 @@ class OutputReader:
 def missing(name: str, found: Mapping[str, Any]) -> str:
     """Return what to say of an answer without an output."""
     names = ", ".join(map(repr, found)) or "none"
-    return f"the answer has no output {name!r}, only {names}"
+    return bounded(f"the answer has no output {name!r}, only {names}")
 
 
 def _column(field: OutputField, tensor: Answered, rows: int) -> Column:

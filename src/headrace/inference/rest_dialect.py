@@ -19,6 +19,7 @@ _BINARY_EXTENSION = "binary_tensor_data"
 # It takes binary tensors and does not list the extension.
 _BINARY_SERVERS = frozenset({"openvino model server"})
 _JSON = {"content-type": "application/json"}
+_END_OF_SIZES = 2**63
 
 
 class RestDialect:
@@ -61,10 +62,11 @@ class RestDialect:
             BrokenAnswerError: It cannot be read.
         """
         said = _mapping(decode(reply.body), "model's metadata")
+        versions = said.get("versions")
         return ModelMetadata(
-            str(said.get("name") or self._model.remote_name),
-            tuple(map(str, said.get("versions") or ())),
-            str(said.get("platform") or ""),
+            _text(said.get("name")) or self._model.remote_name,
+            tuple(map(_text, versions)) if isinstance(versions, list) else (),
+            _text(said.get("platform")),
             _tensors(said.get("inputs")),
             _tensors(said.get("outputs")),
         )
@@ -85,7 +87,11 @@ class RestDialect:
             # A gateway may know the models only.
             self._is_binary = False
             return
-        self._is_binary = takes_binary(decode(reply.body))
+        try:
+            self._is_binary = takes_binary(decode(reply.body))
+        except BrokenAnswerError:
+            # A gateway's page for people: every server takes JSON.
+            self._is_binary = False
 
     def bind(self, metadata: ModelMetadata, columns: Sequence[Sequence[Any]]) -> Binding:
         """Decide how requests are written, from the metadata and the first columns.
@@ -115,7 +121,7 @@ def takes_binary(said: Any) -> bool:
         return False
     extensions = said.get("extensions")
     is_listed = isinstance(extensions, list) and _BINARY_EXTENSION in extensions
-    return is_listed or str(said.get("name")).lower() in _BINARY_SERVERS
+    return is_listed or _text(said.get("name")).lower() in _BINARY_SERVERS
 
 
 class RestWriter:
@@ -210,20 +216,19 @@ class RestReader:
         at = len(body) if size is None else size
         answered = {}
         for tensor in _list(said.get("outputs"), "outputs"):
-            name, parameters = str(tensor.get("name")), tensor.get("parameters") or {}
+            name, parameters = _text(tensor.get("name")), _parameters(tensor)
             raw = None
             if (length := parameters.get("binary_data_size")) is not None:
                 raw, at = _slice(name, body, at, length)
             if name in self._reader.wanted:
                 answered[name] = _answered(name, tensor, raw)
-        version = said.get("model_version")
-        return self._reader.read(answered, rows, "" if version is None else str(version))
+        return self._reader.read(answered, rows, _text(said.get("model_version")))
 
 
 def _answered(name: str, tensor: Mapping[str, Any], raw: bytes | None) -> Answered:
-    datatype = str(tensor.get("datatype"))
+    datatype = _text(tensor.get("datatype"))
     shape = _shape(tensor.get("shape"))
-    is_base64 = (tensor.get("parameters") or {}).get("content_type") == "base64"
+    is_base64 = _parameters(tensor).get("content_type") == "base64"
     try:
         contents = unpack_json(datatype, tensor.get("data")) if raw is None else raw
     except BrokenAnswerError as error:
@@ -243,13 +248,27 @@ def _slice(name: str, body: bytes, start: int, length: Any) -> tuple[bytes, int]
 def _shape(said: Any) -> tuple[int, ...]:
     if not isinstance(said, list) or not all(type(size) is int for size in said):
         raise BrokenAnswerError("a shape is not a list of whole numbers")
+    if not all(-_END_OF_SIZES <= size < _END_OF_SIZES for size in said):
+        raise BrokenAnswerError("a shape holds a number that no tensor can have")
     return tuple(said)
+
+
+def _text(said: Any) -> str:
+    """Return a name, which some servers write as a number; half of a surrogate pair is none."""
+    if isinstance(said, str):
+        return said if said.isascii() else said.encode(errors="replace").decode()
+    return "" if said is None or isinstance(said, list | dict) else str(said)
+
+
+def _parameters(tensor: Mapping[str, Any]) -> Mapping[str, Any]:
+    said = tensor.get("parameters")
+    return said if isinstance(said, dict) else {}
 
 
 def _tensors(said: Any) -> tuple[TensorMetadata, ...]:
     return tuple(
         TensorMetadata(
-            str(tensor.get("name")), str(tensor.get("datatype")), _shape(tensor.get("shape"))
+            _text(tensor.get("name")), _text(tensor.get("datatype")), _shape(tensor.get("shape"))
         )
         for tensor in (_list(said, "tensors") if said else ())
     )

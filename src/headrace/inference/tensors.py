@@ -35,6 +35,11 @@ DATATYPES = frozenset({BYTES, *CODES})
 
 _SIZES = {datatype: struct.calcsize("<" + code) for datatype, code in CODES.items()}
 FLOATS = frozenset({"FP16", "FP32", "FP64"})
+MOST_DIMENSIONS = 64
+"""Of a tensor; what multiplies or nests them takes time for each."""
+
+# Lists that a shape makes of no contents at all.
+_MOST_EMPTY = 1 << 16
 _length = struct.Struct("<I")
 _MAX_LENGTH = 0xFFFF_FFFF
 
@@ -189,13 +194,19 @@ def elements(shape: Sequence[int], rows: int) -> int:
 
     Raises:
         RowCountError: Its first dimension is not `rows`.
-        BrokenAnswerError: A dimension is negative.
+        BrokenAnswerError: A dimension is negative, there are too many of them, or nothing is in too
+            many lists.
     """
+    if len(shape) > MOST_DIMENSIONS:
+        raise BrokenAnswerError(f"a shape has {len(shape)} dimensions")
     if not shape or shape[0] != rows:
         raise RowCountError(f"shape {list(shape)} for {rows} rows")
     if min(shape) < 0:
         raise BrokenAnswerError(f"shape {list(shape)} has a negative dimension")
-    return math.prod(shape)
+    count = math.prod(shape)
+    if not count and math.prod(filter(None, shape)) > _MOST_EMPTY:
+        raise BrokenAnswerError(f"shape {list(shape)} is of lists without elements")
+    return count
 
 
 def _encode(datatype: str, flat: Sequence[Any]) -> bytes:

@@ -157,7 +157,10 @@ class V1Reader:
         if len(predictions) != rows:
             raise RowCountError(f"{len(predictions)} predictions for {rows} rows")
         faults: dict[int, str] = {}
-        columns = [self._column(field, predictions, faults) for field in self._outputs]
+        try:
+            columns = [self._column(field, predictions, faults) for field in self._outputs]
+        except RecursionError:
+            raise BrokenAnswerError("the predictions are nested too deeply") from None
         return Prediction(columns, "", faults)
 
     def _column(
@@ -204,7 +207,7 @@ def _read(value: Any, field: OutputField) -> Any:
         case {"b64": str(text)} if len(value) == 1:
             return _bytes(text, field)
         case dict():
-            return {key: _read(part, field) for key, part in value.items()}
+            return {_key(key): _read(part, field) for key, part in value.items()}
         case str():
             return _text(value, field)
         case None if not field.nan_as_null:
@@ -214,6 +217,12 @@ def _read(value: Any, field: OutputField) -> Any:
                 return None
             raise ValueError(f"{'NaN' if math.isnan(value) else 'infinity'} has no JSON form")
     return value
+
+
+def _key(name: str) -> str:
+    if not name.isascii():
+        name.encode()
+    return name
 
 
 def _bytes(text: str, field: OutputField) -> str:

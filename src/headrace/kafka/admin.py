@@ -7,21 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from confluent_kafka import (
-    Consumer,
-    ConsumerGroupTopicPartitions,
-    IsolationLevel,
-    KafkaError,
-    KafkaException,
-    Producer,
-)
-from confluent_kafka import TopicPartition as ClientPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin import OffsetSpec as _UntypedSpec  # type: ignore[attr-defined]
 
 from headrace.core.records import Committed, TopicPartition
 from headrace.core.topology import Stage, Topology
 from headrace.errors import BrokerUnavailableError, ConfigError
+from headrace.kafka.committed import CommittedOffsets
+from headrace.kafka.listing import answered, list_offsets
 from headrace.kafka.properties import admin_properties, producer_properties, slot_of
 from headrace.kafka.translate import kafka_error, let_go, translated
 from headrace.ports import Bounds
@@ -32,7 +26,6 @@ _ANSWER_WITHIN_S = 3.0
 _AGAIN_WITHIN_S = 3.5
 _AGAIN_AFTER_S = 0.1
 _FENCE_WITHIN_S = 20.0
-_COORDINATOR_WITHIN_S = 3.0
 _NEW_COORDINATOR_WITHIN_S = 20.0
 _THREADS = 4
 
@@ -70,7 +63,7 @@ class KafkaGroup:
         self._stage = stage
         self._starts = {source.topic: source.start for source in stage.sources}
         self._admin: AdminClient | None = None
-        self._seeker: Consumer | None = None
+        self._committed = CommittedOffsets(admin_properties(topology), stage.group)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="headrace-admin")
 
     async def await_coordinator(self) -> None:
@@ -85,7 +78,7 @@ class KafkaGroup:
         """
         await self._call(
             f"finding the coordinator of {self._stage.group}",
-            lambda: self._find_coordinator(TopicPartition(self._stage.topics[-1], 0)),
+            lambda: self._committed.latest([TopicPartition(self._stage.topics[-1], 0)]),
             _NEW_COORDINATOR_WITHIN_S,
         )
 
@@ -103,7 +96,8 @@ class KafkaGroup:
         if not partitions:
             return {}
         doing = f"reading the offsets of {self._stage.group}"
-        return await self._call(doing, lambda: self._committed(partitions, stable=stable))
+        read = self._committed.stable if stable else self._committed.latest
+        return await self._call(doing, lambda: read(partitions))
 
     async def bounds(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Bounds]:
         """Return the offsets that each partition's log holds (the last stable end).
@@ -164,7 +158,8 @@ class KafkaGroup:
     async def close(self) -> None:
         """Let go of the client; calls under way end by themselves."""
         self._threads.shutdown(wait=False)
-        self._admin = self._seeker = None
+        self._committed.close()
+        self._admin = None
 
     async def _call(
         self, doing: str, call: Callable[[], _Answer], within_s: float = _AGAIN_WITHIN_S
@@ -199,22 +194,6 @@ class KafkaGroup:
             self._admin = AdminClient(admin_properties(self._topology))
         return self._admin
 
-    def _committed(
-        self, partitions: Sequence[TopicPartition], *, stable: bool
-    ) -> dict[TopicPartition, Committed | None]:
-        self._find_coordinator(partitions[0])
-        asked = [ClientPartition(*each) for each in partitions]
-        group = ConsumerGroupTopicPartitions(self._stage.group, asked)
-        (answer,) = (
-            self._client()
-            .list_consumer_group_offsets(
-                [group], require_stable=stable, request_timeout=_ANSWER_WITHIN_S
-            )
-            .values()
-        )
-        found = _resolved(answer, _ANSWER_WITHIN_S).topic_partitions
-        return {TopicPartition(each.topic, each.partition): _committed(each) for each in found}
-
     def _bounds(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Bounds]:
         starts = self._offsets(dict.fromkeys(partitions, _Spec.earliest()))
         ends = self._offsets(dict.fromkeys(partitions, _Spec.latest()))
@@ -230,36 +209,8 @@ class KafkaGroup:
         return found | self._offsets(dict.fromkeys(younger, _Spec.latest()))
 
     def _offsets(self, wanted: Mapping[TopicPartition, Any]) -> dict[TopicPartition, int]:
-        if not wanted:
-            return {}
-        answers = self._client().list_offsets(
-            {ClientPartition(*each): spec for each, spec in wanted.items()},
-            isolation_level=IsolationLevel.READ_COMMITTED,
-            request_timeout=_ANSWER_WITHIN_S,
-        )
-        return {
-            TopicPartition(each.topic, each.partition): _resolved(answer, _ANSWER_WITHIN_S).offset
-            for each, answer in answers.items()
-        }
-
-    def _find_coordinator(self, partition: TopicPartition) -> None:
-        """Make sure that the group's coordinator answers, by means of a consumer.
-
-        An administrative client (librdkafka 2.16) crashes the process when the offsets of a group
-        are asked of a broker that is not its coordinator (issue 5040), and loses requests for good
-        when they time out without one. A consumer looks for the coordinator again and again.
-        """
-        if self._seeker is None:
-            self._seeker = Consumer(
-                {
-                    **admin_properties(self._topology),
-                    "group.id": self._stage.group,
-                    "enable.auto.commit": False,
-                    # An open transaction must not hold the answer back.
-                    "isolation.level": "read_uncommitted",
-                }
-            )
-        self._seeker.committed([ClientPartition(*partition)], timeout=_COORDINATOR_WITHIN_S)
+        level = IsolationLevel.READ_COMMITTED
+        return list_offsets(self._client(), wanted, level, _ANSWER_WITHIN_S)
 
     def _members(self) -> Sequence[Member]:
         (answer,) = (
@@ -268,7 +219,7 @@ class KafkaGroup:
             .values()
         )
         try:
-            described = _resolved(answer, _ANSWER_WITHIN_S)
+            described = answered(answer, _ANSWER_WITHIN_S)
         except KafkaException as error:
             if kafka_error(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
                 return ()
@@ -292,25 +243,7 @@ class KafkaGroup:
         Producer(properties).init_transactions(_FENCE_WITHIN_S)
 
 
-def _committed(found: ClientPartition) -> Committed | None:
-    if found.error is not None:
-        if found.error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
-            return None
-        raise KafkaException(found.error)
-    if found.offset < 0:
-        return Committed(None)
-    return Committed(found.offset, found.metadata or "")
-
-
 def _offset_spec(start: str | int) -> Any:
     if isinstance(start, int):
         return _Spec.for_timestamp(start)
     return _Spec.latest() if start == "latest" else _Spec.earliest()
-
-
-def _resolved(answer: Any, timeout_s: float) -> Any:
-    try:
-        # The request has the same limit; this one only guards against an answer never coming.
-        return answer.result(timeout_s + 1.0)
-    except TimeoutError:
-        raise BrokerUnavailableError("no answer from Kafka in time") from None

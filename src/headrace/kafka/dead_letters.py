@@ -102,7 +102,7 @@ class DeadLetter:
             return ()
         try:
             return [_part(each) for each in msgspec.json.decode(self.value)["parts"]]
-        except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return ()
 
     @property
@@ -180,8 +180,7 @@ def parsed(record: Record) -> DeadLetter:
         return _text(headers.get(name))
 
     def number(name: str) -> int:
-        found = text(name)
-        return int(found) if found.isdigit() else 0
+        return wire.number(headers.get(name))
 
     model, version = text(wire.ERROR_MODEL), text(wire.ERROR_VERSION)
     return DeadLetter(
@@ -204,16 +203,21 @@ def parsed(record: Record) -> DeadLetter:
 
 
 def _part(said: Mapping[str, Any]) -> Part:
-    error = said.get("error") or {}
+    index, error = said.get("index"), said.get("error")
+    why = error if isinstance(error, dict) else {}
     return Part(
-        parent=said.get("from", ""),
-        index=said.get("index"),
-        outcome=said.get("outcome", ""),
+        parent=_word(said.get("from")),
+        index=index if isinstance(index, int) else None,
+        outcome=_word(said.get("outcome")),
         document=said.get("document"),
-        step=error.get("step", ""),
-        error=error.get("class", ""),
-        message=error.get("message", ""),
+        step=_word(why.get("step")),
+        error=_word(why.get("class")),
+        message=_word(why.get("message")),
     )
+
+
+def _word(said: Any) -> str:
+    return said if isinstance(said, str) else ""
 
 
 def _text(content: bytes | None) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -16,6 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from headrace.core.topics import needed_topics
 from headrace.core.topology import Topology
 from headrace.errors import BrokerUnavailableError
+from headrace.kafka.listing import answered
 from headrace.kafka.properties import admin_properties
 from headrace.kafka.translate import MISSING, kafka_error, let_go, translated
 from headrace.spec.live import LiveCluster, LiveTopic
@@ -68,32 +70,35 @@ class _Inspection:
         described = self._topics(names)
         settings = self._settings(ResourceType.TOPIC, described)
         topics = {
-            name: LiveTopic(partitions, settings[name], operations)
-            for name, (partitions, operations) in described.items()
+            name: replace(topic, settings=settings[name]) for name, topic in described.items()
         }
         groups = {stage.group: self._group(stage.group) for stage in self._topology.stages}
-        return LiveCluster(topics, groups, self._metadata_bytes())
+        brokers = self._admin.list_topics(timeout=_ANSWER_WITHIN_S).brokers
+        return LiveCluster(topics, groups, self._metadata_bytes(brokers), len(brokers))
 
     def close(self) -> None:
         # Answers that are errors hold on to the frames they passed, and so to this object. A client
         # that is only destroyed long after its broker has gone may hang for ever.
         self._admin = None
 
-    def _topics(self, names: Collection[str]) -> dict[str, tuple[int, frozenset[str] | None]]:
+    def _topics(self, names: Collection[str]) -> dict[str, LiveTopic]:
         answers = self._admin.describe_topics(
             TopicCollection(list(names)),
             include_authorized_operations=True,
             request_timeout=_ANSWER_WITHIN_S,
         )
-        found: dict[str, tuple[int, frozenset[str] | None]] = {}
+        found: dict[str, LiveTopic] = {}
         for name, answer in answers.items():
             try:
                 topic = _result(answer, f"looking at topic {name}")
             except KafkaException as error:
                 if kafka_error(error).code() in _REFUSED:
-                    found[name] = (0, _NOTHING)
+                    found[name] = LiveTopic(0, operations=_NOTHING)
             else:
-                found[name] = (len(topic.partitions), _operations(topic))
+                copies = min(len(each.replicas) for each in topic.partitions)
+                found[name] = LiveTopic(
+                    len(topic.partitions), operations=_operations(topic), copies=copies
+                )
         return found
 
     def _group(self, name: str) -> frozenset[str] | None:
@@ -112,8 +117,7 @@ class _Inspection:
                     return None
             time.sleep(_AGAIN_AFTER_S)
 
-    def _metadata_bytes(self) -> int | None:
-        brokers = self._admin.list_topics(timeout=_ANSWER_WITHIN_S).brokers
+    def _metadata_bytes(self, brokers: Collection[int]) -> int | None:
         settings = self._settings(ResourceType.BROKER, map(str, brokers))
         limits = [int(each[_LIMIT]) for each in settings.values() if _LIMIT in each]
         return min(limits) if len(limits) == len(brokers) else None
@@ -141,9 +145,7 @@ def _result(answer: "Future[Any]", doing: str) -> Any:
         BrokerError: Anything else went wrong.
     """
     try:
-        return answer.result(_ANSWER_WITHIN_S + 1.0)
-    except TimeoutError:
-        raise BrokerUnavailableError(f"no answer from Kafka in time while {doing}") from None
+        return answered(answer, _ANSWER_WITHIN_S, doing)
     except KafkaException as error:
         if kafka_error(error).code() in _REFUSED | MISSING:
             raise

@@ -5,6 +5,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from operator import methodcaller
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Message
@@ -15,7 +16,7 @@ from headrace.kafka.access import made
 from headrace.kafka.handover import Handover
 from headrace.kafka.membership import group_token
 from headrace.kafka.rebalances import Positions, Rebalances
-from headrace.kafka.translate import NOT_STARTED, translated
+from headrace.kafka.translate import NOT_STARTED, OUT_OF_RANGE, headers_of, translated
 from headrace.kafka.trouble import SLOW_S, Trouble
 from headrace.ports import Assignment, Fetched
 
@@ -23,6 +24,7 @@ LOGGER = logging.getLogger("headrace.kafka")
 
 BATCH = 500
 CAPACITY = 4 * BATCH
+_HEADERS = methodcaller("headers")
 _OVERFLOW = 0.025
 _RESUMES_AT = 0.5
 _POLL_S = 0.05
@@ -71,6 +73,7 @@ class Poller:
         # One object per partition for all its records: the key is the client's (topic, number).
         self._shared: dict[tuple[str, int], TopicPartition] = {}
         self._since: dict[TopicPartition, int] = {}
+        self._begun_at: dict[TopicPartition, int] = {}
         self._undecided: set[TopicPartition] = set()
         self._paused: set[TopicPartition] = set()
         self._is_throttled = False
@@ -136,6 +139,7 @@ class Poller:
         """Begin reading a partition that was assigned without a position."""
         if partition not in self._undecided or not self._holds(epoch, partition):
             return
+        self._begun_at[partition] = offset
         with self._trouble.ends(f"seeking {partition} to {offset}"):
             self._seek(ClientPartition(*partition, offset))
             # Until the seek has returned, records may come from the placeholder.
@@ -220,28 +224,41 @@ class Poller:
             self._hand_over(messages)
 
     def _judge(self, message: Message) -> None:
-        error, partition = message.error(), self._partition(message)
-        # The placeholder of an undecided partition may fail as it likes.
-        if error is not None and partition not in self._undecided:
-            self._trouble.on_record_error(error, partition, message.offset() or 0)
+        error, partition, offset = message.error(), self._partition(message), message.offset() or 0
+        if error is None or partition in self._undecided:
+            return
+        # A placeholder may fail as it likes; what is said of it may come after the seek.
+        if error.code() in OUT_OF_RANGE and offset < self._begun_at.get(partition, 0):
+            return
+        self._trouble.on_record_error(error, partition, offset)
 
     def _hand_over(self, messages: list[Message]) -> None:
         if self._undecided:
             messages = [each for each in messages if self._partition(each) not in self._undecided]
+        try:
+            records = self._records(messages, _HEADERS)
+        except SystemError:  # see `headers_of`
+            LOGGER.warning(
+                "records are read without their headers: the name of one is not UTF-8",
+                extra={"event": "headers_unreadable"},
+            )
+            records = self._records(messages, headers_of)
+        if records:
+            self._put(Fetched(self._epoch, records))
+
+    def _records(self, messages: list[Message], headers: Callable[[Message], Any]) -> list[Record]:
         shared = self._shared
-        records = [
+        return [
             Record(
                 shared[each.topic(), each.partition()],  # type: ignore[index]
                 each.offset(),  # type: ignore[arg-type]
                 each.key(),
                 each.value(),
                 each.timestamp()[1],
-                each.headers(),  # type: ignore[arg-type]
+                headers(each),
             )
             for each in messages
         ]
-        if records:
-            self._put(Fetched(self._epoch, records))
 
     def _put(self, batch: Fetched) -> None:
         # If a callback failed, the client may have assigned by itself and read from anywhere:
@@ -325,6 +342,7 @@ class Poller:
         for each in partitions:
             self._since.pop(each, None)
             self._reported.pop(each, None)
+            self._begun_at.pop(each, None)
 
     def _unassign(self, partitions: list[ClientPartition]) -> None:
         if self._is_incremental:

@@ -11,6 +11,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 
 from headrace.core.records import Commit, Outgoing
 from headrace.errors import (
+    BrokerUnavailableError,
     FencedError,
     InvariantError,
     TransactionAbortedError,
@@ -18,6 +19,7 @@ from headrace.errors import (
 )
 from headrace.kafka.access import Complaints, made
 from headrace.kafka.call_thread import CallThread, StuckError
+from headrace.kafka.connections import ConnectionWatch
 from headrace.kafka.properties import LOGGER, TRANSACTION_TIMEOUT_MS
 from headrace.kafka.translate import FENCED, MISSING, kafka_error, translated
 from headrace.ports import GroupToken, Transaction
@@ -55,8 +57,10 @@ class KafkaSink:
     ) -> None:
         self._properties = dict(properties)
         self._fault_point = fault_point
-        self._thread = CallThread("headrace-produce")
+        self._thread = CallThread("headrace-produce", self._hear)
         self._producer: Producer | None = None
+        self._connections = ConnectionWatch()
+        self._is_doubtful = False
         self._attempt: _Attempt | None = None
 
     async def open(self) -> None:
@@ -71,6 +75,9 @@ class KafkaSink:
 
     async def commit(self, transaction: Transaction) -> None:
         """Write and commit, all or nothing.
+
+        A producer goes on to a next transaction only after one that ended as asked, over
+        connections that stood; else it is opened again first.
 
         After any error but TransactionAbortedError, `open` has to be called first.
 
@@ -108,14 +115,33 @@ class KafkaSink:
         self._drop()
         name = self._properties["transactional.id"]
         complaints = Complaints()
-        producer = made(Producer, {**self._properties, "error_cb": complaints})
+        self._connections = ConnectionWatch()
+        properties = self._connections.properties(self._properties)
+        producer = made(Producer, {**properties, "error_cb": complaints})
         deadline = time.monotonic() + _INIT_WITHIN_S
         try:
             _until_done(producer.init_transactions, deadline)
         except KafkaException as error:
             reason = complaints.reason(producer, error)
             raise translated(reason, f"taking over {name}") from error
-        self._producer = producer
+        self._producer, self._is_doubtful = producer, False
+
+    def _hear(self) -> None:
+        """Take what the client has to tell; it keeps that in memory until it is asked."""
+        if self._producer is not None:
+            self._producer.poll(0)
+
+    def _renew(self) -> None:
+        """Open again, so that what may still be on its way is fenced.
+
+        The client repeats requests on a new connection by itself. The first one may arrive later
+        and would end, or add to, the transaction that is open then (KAFKA-17754). After a
+        transaction that did not end well nobody knows what is left behind on which connection.
+        """
+        try:
+            self._open()
+        except BrokerUnavailableError as error:
+            raise TransactionIndefiniteError("the producer has to be opened first") from error
 
     def _drop(self) -> None:
         # Not Producer.close(), which would end the transaction that is open.
@@ -126,9 +152,15 @@ class KafkaSink:
             raise InvariantError("a transaction without a group membership would not be fenced")
         if self._producer is None:
             raise TransactionIndefiniteError("the producer has to be opened first")
+        self._hear()
+        if self._is_doubtful or self._connections.was_lost:
+            self._renew()
         attempt = self._attempt = _Attempt(self._producer, self._fault_point)
         try:
             attempt.run(transaction)
+        except TransactionAbortedError:
+            self._is_doubtful = True
+            raise
         except (TransactionIndefiniteError, FencedError) as error:
             if not attempt.is_abandoned:
                 self._drop()

@@ -110,8 +110,8 @@ class Purge:
         for name, group in self._groups.items():
             topics = {t for t, each in self._readers.items() if name in {r.name for r in each}}
             asked = [place for place in places if place.topic in topics]
-            for place, committed in (await group.committed(asked)).items():
-                # An open transaction may end either way: what it finishes is not yet finished.
+            # An open transaction may end either way: what it finishes is not yet finished.
+            for place, committed in (await group.committed(asked, stable=False)).items():
                 told[place].append(None if committed is None else committed.offset)
         return {
             place: min(known)

@@ -11,8 +11,9 @@ from confluent_kafka import TopicPartition as ClientPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from headrace.core.records import Record, TopicPartition
-from headrace.errors import BrokerError, BrokerUnavailableError, MissingTopicsError
-from headrace.kafka.translate import kafka_error, let_go, translated
+from headrace.errors import BrokerUnavailableError, MissingTopicsError
+from headrace.kafka.listing import list_offsets
+from headrace.kafka.translate import headers_of, kafka_error, let_go, translated
 
 ANSWER_WITHIN_S = 10.0
 _EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
@@ -279,43 +280,22 @@ def _offsets_now(
     level: IsolationLevel,
 ) -> Sequence[Mapping[TopicPartition, int]]:
     client = AdminClient(dict(connection))
-    found: list[Mapping[TopicPartition, int]] = []
     try:
-        for asked in questions:
-            if not asked:
-                found.append({})
-                continue
-            answers = client.list_offsets(
-                {ClientPartition(*each): spec for each, spec in asked.items()},
-                isolation_level=level,
-                request_timeout=ANSWER_WITHIN_S,
-            )
-            found.append(
-                {
-                    TopicPartition(each.topic, each.partition): answer.result(
-                        ANSWER_WITHIN_S + 1
-                    ).offset
-                    for each, answer in answers.items()
-                }
-            )
+        return [list_offsets(client, asked, level, ANSWER_WITHIN_S) for asked in questions]
     except KafkaException as error:
         let_go(error)
         raise translated(error, "reading log ends") from error
-    except TimeoutError as error:
-        raise BrokerError("no answer from Kafka while reading log ends") from error
     finally:
         # See `let_go`.
         del client
-    return found
 
 
 def _record(place: TopicPartition, message: Message) -> Record:
-    headers: Any = message.headers()
     return Record(
         place,
         message.offset() or 0,
         message.key(),
         message.value(),
         message.timestamp()[1],
-        headers,
+        headers_of(message),
     )

@@ -49,11 +49,11 @@ class Bound:
         """Whether a record is too young by its timestamp and by its own source record."""
         if record.timestamp <= self.time_ms or wire.REPLAYED in headers:
             return False
-        id_ = (headers.get(wire.ID) or b"").decode(errors="replace")
-        before, _, offset = id_.partition("/")[0].rpartition("-")
-        if before != str(self.source) or not offset.isdigit():
+        id_ = (headers.get(wire.ID) or b"").partition(b"/")[0]
+        before, _, offset = id_.rpartition(b"-")
+        if before != str(self.source).encode() or not offset.isdigit():
             return True
-        return int(offset) > self.offset
+        return wire.number(offset) > self.offset
 
 
 class Search:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from headrace.core import offset_map, wire
@@ -9,6 +10,7 @@ from headrace.core.record_ids import parsed_id
 from headrace.core.records import Committed, Record, TopicPartition
 from headrace.core.runs import Runs
 from headrace.core.topology import Stage, Topology
+from headrace.errors import ConfigError
 from headrace.kafka.admin import KafkaGroup
 from headrace.kafka.properties import admin_properties
 from headrace.kafka.reading import CommittedReader, log_bounds, partitions_of
@@ -233,8 +235,9 @@ class Tally:
                 continue
             topic = record.partition.topic
             if topic not in retries:
-                place, offset = _origin(headers)
-                ended.setdefault(place, set()).add(offset)
+                with suppress(ConfigError):  # an id that somebody else made up
+                    place, offset = _origin(headers)
+                    ended.setdefault(place, set()).add(offset)
             if wire.REPLAY not in headers and not (topic in retries and _only_waits(headers)):
                 counts[topic] = counts.get(topic, 0) + 1
         return counts, ended

@@ -18,6 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from headrace.errors import BrokerError, BrokerUnavailableError
 from headrace.kafka.access import Complaints, made
+from headrace.kafka.listing import answered
 from headrace.kafka.translate import MISSING, kafka_error, let_go, translated
 
 _ANSWER_WITHIN_S = 15.0
@@ -212,9 +213,7 @@ def _ends_with(answer: "Future[Any]", codes: frozenset[int], topic: str) -> bool
 
 def _result(answer: "Future[Any]", topic: str, expected: frozenset[int] = frozenset()) -> Any:
     try:
-        return answer.result(_ANSWER_WITHIN_S + 1.0)
-    except TimeoutError:
-        raise BrokerUnavailableError("no answer from Kafka in time") from None
+        return answered(answer, _ANSWER_WITHIN_S)
     except KafkaException as error:
         if kafka_error(error).code() in expected:
             raise

@@ -218,7 +218,7 @@ class _Tracing:
         for path in filter(self._known.unchanged, paths):
             try:
                 key = getter(path, None)(msgspec.json.decode(record.value or b"null"))
-            except msgspec.DecodeError:
+            except (ValueError, RecursionError):
                 continue
             if key is not None:
                 keys[path] = key.encode() if isinstance(key, str) else msgspec.json.encode(key)

@@ -4,9 +4,12 @@
 
 import re
 import traceback
+from collections.abc import Sequence
+from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Message
 
+from headrace.core.records import Header
 from headrace.errors import (
     BrokerError,
     BrokerUnavailableError,
@@ -31,6 +34,8 @@ UNREACHABLE = frozenset(
         KafkaError._MSG_TIMED_OUT,
         KafkaError._RESOLVE,
         KafkaError._WAIT_COORD,
+        # None of the partitions asked about has a leader at the moment.
+        KafkaError._NOENT,
         KafkaError.BROKER_NOT_AVAILABLE,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
@@ -44,6 +49,8 @@ UNREACHABLE = frozenset(
         KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError.OFFSET_NOT_AVAILABLE,
         KafkaError.REQUEST_TIMED_OUT,
+        # The id's last transaction is still being ended, which a broker that is away holds up.
+        KafkaError.CONCURRENT_TRANSACTIONS,
     }
 )
 FENCED = frozenset(
@@ -73,9 +80,14 @@ RIGHTS = {
 # refusal comes as a broken connection; the alert in its text is what tells it from one.
 _ALERT = re.compile(r"tls\S* alert .*(certificate|unknown ca|handshake failure)", re.IGNORECASE)
 _CERTIFICATE = "check kafka.security.tls.cert and key: the broker does not accept this certificate"
+# A fatal error that comes in the place of a record has no code but this text.
+_PLACE_TAKEN = KafkaError(KafkaError.FENCED_INSTANCE_ID).str()
 _TOKEN = re.compile(r"OAUTHBEARER|invalid_token")
 
 OUT_OF_RANGE = frozenset({KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET})
+HELD = frozenset({KafkaError.UNSTABLE_OFFSET_COMMIT, KafkaError._TIMED_OUT})
+"""What a read of stable offsets ends with while a transaction holds one of them."""
+
 MISSING = frozenset(
     {
         KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -110,8 +122,8 @@ def translated(error: KafkaError | KafkaException, doing: str) -> BrokerError:
     cause = kafka_error(error) if isinstance(error, KafkaException) else error
     code = cause.code()
     said = f"{cause.name()}: {cause.str()}"
-    if code in FENCED:
-        return FencedError(f"another producer took over while {doing} ({said})")
+    if fenced := _fenced(cause, doing, said):
+        return fenced
     if kept_out := _kept_out(cause, doing, said):
         return kept_out
     if code in OUT_OF_RANGE:
@@ -121,6 +133,19 @@ def translated(error: KafkaError | KafkaException, doing: str) -> BrokerError:
     if code in UNREACHABLE:
         return BrokerUnavailableError(f"no answer from Kafka while {doing} ({said})")
     return BrokerError(f"Kafka failed while {doing} ({said})")
+
+
+def headers_of(message: Message) -> Sequence[Header] | None:
+    """Return a record's headers; none where the name of one is not UTF-8.
+
+    The client can neither read nor write such a name, and fails with an error of the interpreter.
+    """
+    try:
+        headers: Any = message.headers()
+    except SystemError:
+        return None
+    found: Sequence[Header] | None = headers
+    return found
 
 
 def refuses(error: KafkaError) -> bool:
@@ -151,3 +176,15 @@ def _advice(error: KafkaError) -> str:
     if _ALERT.search(error.str()):
         return _CERTIFICATE
     return LOGIN.get(error.code(), "")
+
+
+def _fenced(cause: KafkaError, doing: str, said: str) -> FencedError | None:
+    if cause.code() in FENCED:
+        return FencedError(f"another producer took over while {doing} ({said})")
+    if cause.code() == KafkaError.FENCED_INSTANCE_ID or _PLACE_TAKEN in said:
+        return FencedError(
+            f"another member took this worker's place in the group while {doing}: with static"
+            " membership every worker needs a --slot of its own. One that lost the answer to its"
+            f" own join is fenced like that, too: start it again ({said})"
+        )
+    return None

@@ -29,7 +29,7 @@ from headrace.local.scratch import ScratchDir
 from headrace.local.storage import format_storage, is_formatted
 
 USUAL_PORT = 9092
-_READY_WITHIN_S = 60.0
+_READY_WITHIN_S = 120.0
 _STOP_GRACE_S = 10.0
 _POLL_S = 0.02
 _TAIL_LINES = 30

@@ -238,7 +238,9 @@ class ModelServer:
             # MLServer would put both into the working directory, which is the user's folder.
             "MLSERVER_ENVIRONMENTS_DIR": str(scratch / "environments"),
             "MLSERVER_METRICS_DIR": str(scratch / f"metrics-{self.ports.metrics}"),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            # Compiled once, and not beside the user's models.
+            "PYTHONPYCACHEPREFIX": str(cache_dir() / "bytecode"),
+            "PYTHONDONTWRITEBYTECODE": "",
             "PYTHONUNBUFFERED": "1",
         }
 

@@ -9,9 +9,16 @@ from headrace.core.fields import overlay, projection
 from headrace.core.joining import Group, Outcome, Part, combine, gathered
 from headrace.core.paths import setter
 from headrace.core.steps import GatherStep, JoinMode, OnMissing, Step
-from headrace.errors import DecodeError, MissingPartError, OversizeError, RecordError
+from headrace.errors import (
+    DecodeError,
+    DocumentError,
+    MissingPartError,
+    OversizeError,
+    RecordError,
+)
 from headrace.runtime.items import Item, Reason
 from headrace.runtime.outputs import reason_for
+from headrace.runtime.writers import UNWRITABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +161,10 @@ class Assembly:
         return Assembled(base, error)
 
     def _check_size(self, entries: Sequence[Any], step: GatherStep) -> None:
-        size = len(self._encode({step.into: entries}))
+        try:
+            size = len(self._encode({step.into: entries}))
+        except UNWRITABLE as error:
+            raise DocumentError(f"the children cannot be written: {error}") from None
         if size > step.max_bytes:
             raise OversizeError(
                 f"{len(entries)} children hold {size:,} bytes; the step gathers"

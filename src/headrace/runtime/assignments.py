@@ -125,14 +125,19 @@ class Assignments:
         return [ledger for ledger in self.ledgers.values() if ledger.is_owned]
 
     def drop(self, ledger: Ledger) -> None:
-        """Give up a ledger that somebody else's commit has overtaken, and all that go with it."""
-        self._stats.discarded += self._let_go(ledger)
+        """Give up a ledger that somebody else's commit has overtaken, and all that go with it.
+
+        Its new owner has those as well; this worker only does not know yet.
+        """
+        fellows = self._fellows(ledger.partition)
+        for each in (ledger, *fellows):
+            self._forget(each)
+        self._stats.discarded += 1 + len(fellows)
         self._on_change()
 
-    def _let_go(self, ledger: Ledger) -> int:
-        """Drop a ledger and those whose records may finish with its own; return how many."""
-        gone = [ledger, *self._fellows(ledger.partition)]
-        for each in gone:
+    def _let_go(self, ledger: Ledger) -> None:
+        """Drop a ledger and those whose records may finish with its own."""
+        for each in (ledger, *self._fellows(ledger.partition)):
             if each is not ledger and each.is_owned:
                 self._fail(
                     BrokerError(
@@ -140,12 +145,13 @@ class Assignments:
                         " record must be read by one worker; start this one again"
                     )
                 )
-            each.drop()
-            if self.ledgers.get(each.partition) is each:
-                del self.ledgers[each.partition]
-            if self._parked.get(each.partition) is each:
-                del self._parked[each.partition]
-        return len(gone)
+            self._forget(each)
+
+    def _forget(self, ledger: Ledger) -> None:
+        ledger.drop()
+        for known in (self.ledgers, self._parked):
+            if known.get(ledger.partition) is ledger:
+                del known[ledger.partition]
 
     def _fellows(self, partition: TopicPartition) -> list[Ledger]:
         """Return the ledgers whose records may finish with those of a partition."""

@@ -18,7 +18,7 @@ from headrace.errors import (
 )
 from headrace.runtime import partials
 from headrace.runtime.assembly import Assembled, Assembly
-from headrace.runtime.items import Item, Level, number
+from headrace.runtime.items import MOST_TRAIL_BYTES, Item, Level
 from headrace.runtime.outputs import Cause, Outputs, reason_for
 
 REPLAY_GRACE_S = 30.0
@@ -32,6 +32,8 @@ FIRST_SPILL_S = 1.0
 
 SLOWEST_SPILL_S = 60.0
 """Longest such pause."""
+
+_MOST_SPILLS = 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ class Collector:
         if item.record.ledger.is_dropped:
             return []
         try:
-            partial = partials.loaded(item, self._step)
+            is_mark = headers.get(wire.OUTCOME) == wire.CLOSED
+            partial = partials.loaded(item, self._step, documents=not is_mark)
         except DecodeError as error:
             letter = self._letter(item, item.value or b"", error)
             self._tools.ended(item.record, 1, [letter])
@@ -126,8 +129,8 @@ class Collector:
         group = self._table.open(item.record.partition[1], item.id, self._tools.now())
         group.others.append(item)
         _wait(item, 0, 1, holds=False)
-        spills = number(headers.get(wire.ATTEMPT)) - 1
-        if headers.get(wire.OUTCOME) == wire.CLOSED:
+        spills = min(wire.number(headers.get(wire.ATTEMPT)) - 1, _MOST_SPILLS)
+        if is_mark:
             self._remember(group, partial)
         elif not item.is_replay or spills > 0:
             group.spills = max(group.spills, spills)
@@ -401,7 +404,13 @@ def trail_of(trails: Sequence[bytes]) -> bytes:
     distinct = [trail for trail in dict.fromkeys(trails) if trail]
     if len(distinct) < 2:
         return distinct[0] if distinct else b""
-    return b", ".join(dict.fromkeys(m for trail in distinct for m in trail.split(b", ")))
+    models = b", ".join(dict.fromkeys(m for trail in distinct for m in trail.split(b", ")))
+    # A model may call every answer another version, and a parent has thousands of children.
+    return (
+        models
+        if len(models) <= MOST_TRAIL_BYTES
+        else models[:MOST_TRAIL_BYTES].rpartition(b", ")[0]
+    )
 
 
 def _wait(item: Item, size: int, count: int, *, holds: bool) -> None:

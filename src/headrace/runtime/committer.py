@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -29,8 +30,13 @@ MAX_BYTES = 16 * 2**20
 IDLE_S = 1.0
 """Nothing in flight for this long, and offsets are committed alone: markers leave no lag."""
 
-FENCED_AGAIN_S = 60.0
-"""Fenced twice within this time: two processes use one slot."""
+FENCED_WITHIN_S = 60.0
+MOST_FENCED = 4
+"""Fenced more often within this time: two processes use one slot.
+
+One that merely slept is fenced as well, by every heir of its partitions, and by the same one twice
+if it opens a new producer while the heir still waits for the end of the old one's transaction.
+"""
 
 RETRY_S = 0.05
 """Pause after an aborted transaction, and between two looks at offsets that are not stable."""
@@ -100,7 +106,7 @@ class Committer:
         self._on_durable = on_durable
         self._wakeup = asyncio.Event()
         self._barriers: list[asyncio.Future[None]] = []
-        self._fenced_at = float("-inf")
+        self._fenced = deque([float("-inf")] * MOST_FENCED, MOST_FENCED)
         self._idle_since: float | None = None
         self._pace = writer.pace
         self._is_joint = writer.is_joint
@@ -271,16 +277,16 @@ class Committer:
         its adoption settles the question. Returns how many records became durable.
 
         Raises:
-            FencedError: Fenced twice within a minute.
+            FencedError: Fenced again and again.
         """
         self._stats.aborts += 1
         now = asyncio.get_running_loop().time()
         if isinstance(error, FencedError):
-            if now - self._fenced_at < FENCED_AGAIN_S:
+            if now - self._fenced[0] < FENCED_WITHIN_S:
                 raise FencedError(
                     f"another process uses slot {self._slot!r}: give each worker its own --slot"
                 ) from error
-            self._fenced_at = now
+            self._fenced.append(now)
         log.warning("replacing the producer: %s", error, extra={"event": "producer_replaced"})
         before = sum(ledger.in_flight for ledger in drafted)
         await self.open()

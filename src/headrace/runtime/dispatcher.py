@@ -34,6 +34,7 @@ class Pause:
         probe_at: When the next probe is due, loop time.
         delay_s: Pause before the probe after that.
         is_probing: Whether a probe is under way.
+        is_loud: Whether it was said that somebody has to act.
     """
 
     reason: InferenceError
@@ -41,6 +42,7 @@ class Pause:
     probe_at: float
     delay_s: float = FIRST_PROBE_S
     is_probing: bool = False
+    is_loud: bool = False
 
 
 class Dispatcher:
@@ -206,7 +208,10 @@ class Dispatcher:
     def _conclude(self, outcome: Outcome, *, is_probe: bool, now: float) -> None:
         if outcome.pause is not None:
             self._ready.extendleft(work for _, work in outcome.follow)
-            self._pause_for(outcome.pause, now, is_probe=is_probe)
+            pause = self._pause_for(outcome.pause, now, is_probe=is_probe)
+            if outcome.is_loud and not pause.is_loud:
+                pause.is_loud = True
+                log.error("somebody has to act: %s", outcome.pause, extra={"event": "step_refused"})
             return
         if is_probe and self.pause is not None:
             log.warning(
@@ -221,10 +226,10 @@ class Dispatcher:
             else:
                 self._ready.append(work)
 
-    def _pause_for(self, reason: InferenceError, now: float, *, is_probe: bool) -> None:
+    def _pause_for(self, reason: InferenceError, now: float, *, is_probe: bool) -> Pause:
         pause = self.pause
         if pause is None:
-            self.pause = Pause(reason, now, now + FIRST_PROBE_S)
+            pause = self.pause = Pause(reason, now, now + FIRST_PROBE_S)
             log.warning(
                 "step paused, nothing is lost: %s",
                 reason,
@@ -235,6 +240,7 @@ class Dispatcher:
             pause.is_probing = False
             pause.delay_s = min(2 * pause.delay_s, SLOWEST_PROBE_S)
             pause.probe_at = now + pause.delay_s
+        return pause
 
     def _arm(self, now: float) -> None:
         """Wake up when the next delayed, gathering or probing work is due."""

@@ -71,4 +71,4 @@ class Ends:
 def _place_among_siblings(row: Outgoing) -> tuple[int, ...]:
     """Return the indexes in a record's id, outermost split first."""
     id_ = next((content for name, content in row[5] or () if name == wire.ID), None) or b""
-    return tuple(int(index) for index in id_.split(b"/")[1:])
+    return tuple(map(wire.number, id_.split(b"/")[1:]))

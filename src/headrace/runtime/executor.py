@@ -72,12 +72,14 @@ class Outcome:
     Attributes:
         follow: Work to do, with seconds to wait before it.
         pause: Why the step must pause; the work in `follow` used no attempt.
+        is_loud: Whether somebody has to act before the pause can end.
         answered: Whether the model answered all rows it was asked.
         timed_out: Whether the model did not answer in time.
     """
 
     follow: list[tuple[float, Work]] = field(default_factory=list)
     pause: InferenceError | None = None
+    is_loud: bool = False
     answered: bool = False
     timed_out: bool = False
 
@@ -299,9 +301,9 @@ class ModelExecutor(Desk):
             jitter=self._rng.random(),
         )
         match decision:
-            case PauseStep():
+            case PauseStep(is_loud=is_loud):
                 refusal = error if isinstance(error, InferenceError) else InferenceError(str(error))
-                return Outcome([(0.0, work)], pause=refusal)
+                return Outcome([(0.0, work)], pause=refusal, is_loud=is_loud)
             case RetryLater(delay_s):
                 self._stats.retried += 1
                 work.attempt += 1

@@ -7,8 +7,9 @@ from headrace.core import wire
 from headrace.core.joining import Outcome
 from headrace.core.records import Record
 from headrace.core.topology import Source, Stage
+from headrace.errors import DecodeError
 from headrace.runtime.executor import Work
-from headrace.runtime.items import Item, from_derived, from_source, number
+from headrace.runtime.items import Item, from_derived, from_source
 from headrace.runtime.places import Place
 from headrace.runtime.stage import StageRun
 from headrace.runtime.stats import StageStats
@@ -42,11 +43,22 @@ class Intake:
         if source is None:
             self._take_back(self._retries[topic], records)
         elif source.is_derived:
-            self._hand_over(topic, [from_derived(record) for record in records])
+            self._hand_over(topic, self._read(records, self._readers[topic][0][0]))
         else:
             deadline_ms = None if source.deadline_s is None else round(source.deadline_s * 1e3)
             self._hand_over(topic, from_source(records, deadline_ms))
         self._steps.watch_time()
+
+    def _read(self, records: Sequence[Record], place: Place) -> list[Item]:
+        """Return the documents of records that headrace wrote; a place gives up what it did not."""
+        partitions = self._steps.partitions(records[0].partition[0])
+        items: list[Item] = []
+        for record in records:
+            try:
+                items.append(from_derived(record, partitions))
+            except DecodeError as error:
+                place.refuse(record, error)
+        return items
 
     def _hand_over(self, topic: str, items: Sequence[Item]) -> None:
         readers = self._readers[topic]
@@ -62,11 +74,11 @@ class Intake:
         self._stats.out_of_lane += len(records)
         now = self._now_ms()
         due: list[Item] = []
-        for record in records:
-            headers = dict(record.headers or ())
-            item = from_derived(record)
-            wait_ms = max(0, number(headers.get(wire.NOT_BEFORE)) - now)
-            attempt = max(1, number(headers.get(wire.ATTEMPT)))
+        said = {record: dict(record.headers or ()) for record in records}
+        for item in self._read(records, place):
+            headers = said[item.record]
+            wait_ms = max(0, wire.number(headers.get(wire.NOT_BEFORE)) - now)
+            attempt = max(1, wire.number(headers.get(wire.ATTEMPT)))
             if wire.PARTIAL in headers:
                 self._steps.later(wait_ms / 1e3, partial(place.restore, item, headers))
             elif item.outcome is not Outcome.RESULT or (not wait_ms and attempt == 1):

@@ -7,7 +7,8 @@ from headrace.core import wire
 from headrace.core.joining import Outcome
 from headrace.core.ledger import Ledger
 from headrace.core.records import Header, Record
-from headrace.errors import ConfigError
+from headrace.core.steps import MOST_CHILDREN
+from headrace.errors import ConfigError, DecodeError
 
 
 class Level(NamedTuple):
@@ -112,7 +113,7 @@ def from_source(records: Sequence[Record], deadline_ms: int | None) -> list[Item
         if record.headers is not None:
             said = dict(record.headers).get(wire.DEADLINE)
             if said is not None:
-                item.deadline = number(said)
+                item.deadline = wire.number(said)
         items.append(item)
     if deadline_ms is not None:
         for item in items:
@@ -123,22 +124,32 @@ def from_source(records: Sequence[Record], deadline_ms: int | None) -> list[Item
 VERSION: Final[Header] = (wire.VERSION, wire.FORMAT)
 """The first header of every record of headrace's own topics."""
 
+_MOST_ID_BYTES: Final = 1_024
+MOST_TRAIL_BYTES: Final = 16 * 1024
+"""Longest list of the models that a document has passed; a topic has room for it."""
+
 _OUTCOMES: Final[Mapping[bytes, Outcome]] = {
+    wire.CLOSED: Outcome.DROPPED,  # of a partial, which is looked at by itself
     wire.DROPPED: Outcome.DROPPED,
     wire.FAILED: Outcome.FAILED,
     wire.EMPTY: Outcome.EMPTY,
 }
 
 
-def from_derived(record: Record) -> Item:
+def from_derived(record: Record, partitions: int = 2**31) -> Item:
     """Return the document, or the outcome, of a record that headrace wrote.
 
     Of the record's headers only those of the user are left: the item has the others.
 
+    Args:
+        record: The record.
+        partitions: How many its topic has.
+
     Raises:
         ConfigError: It was written in a format that this version does not read.
+        DecodeError: Its headers are none that headrace writes.
     """
-    return _usual(record) or _unusual(record)
+    return _usual(record) or _unusual(record, partitions)
 
 
 def _usual(record: Record) -> Item | None:
@@ -149,7 +160,7 @@ def _usual(record: Record) -> Item | None:
     version, (name, id_), (models, trail), (written, _) = headers
     if version != VERSION or name != wire.ID or models != wire.MODELS or written != wire.AT:
         return None
-    if id_ is None:
+    if id_ is None or len(id_) > _MOST_ID_BYTES or (trail and len(trail) > MOST_TRAIL_BYTES):
         return None
     record.headers = None
     record.pending = 1
@@ -159,12 +170,14 @@ def _usual(record: Record) -> Item | None:
     return item
 
 
-def _unusual(record: Record) -> Item:
+def _unusual(record: Record, partitions: int) -> Item:
     headers = dict(record.headers or ())
     require_version(record, headers)
     said = headers.get(wire.OUTCOME)
     if said is not None:
-        outcome = _OUTCOMES.get(said, Outcome.DROPPED)
+        if said not in _OUTCOMES:
+            raise DecodeError(f"{wire.OUTCOME} is {said[:32]!r}, which headrace does not write")
+        outcome = _OUTCOMES[said]
     else:
         outcome = Outcome.RESULT if record.value is not None else Outcome.TOMBSTONE
     id_ = headers.get(wire.ID)
@@ -173,16 +186,19 @@ def _unusual(record: Record) -> Item:
         id_ = ledger.id_prefix + b"%d" % record.offset
     item = Item(record, id_, record.value, record.partition[1])
     item.trail = headers.get(wire.MODELS) or b""
+    if len(id_) > _MOST_ID_BYTES or len(item.trail) > MOST_TRAIL_BYTES:
+        raise DecodeError(f"{wire.ID} or {wire.MODELS} is longer than headrace writes it")
     if outcome is not Outcome.RESULT:
         item.outcome = outcome
     record.pending = 1
     counts = headers.get(wire.CHILDREN)
     if counts is not None:
         item.scope = scope_of(counts, headers.get(wire.HOME) or b"")
+        _require_place(item, partitions)
     if wire.REPLAY in headers:
         item.is_replay = True
     if wire.DEADLINE in headers:
-        item.deadline = number(headers[wire.DEADLINE])
+        item.deadline = wire.number(headers[wire.DEADLINE])
     if outcome is Outcome.FAILED:
         texts = [
             (headers.get(name) or b"").decode(errors="replace")
@@ -191,6 +207,26 @@ def _unusual(record: Record) -> Item:
         item.reason = Reason(*texts)
     record.headers = user_headers(record) or None
     return item
+
+
+def _require_place(item: Item, partitions: int) -> None:
+    """Refuse a child that cannot be.
+
+    Raises:
+        DecodeError: Its id does not name a child of as many splits, or a home is no partition.
+    """
+    indexes = item.id.split(b"/")[1:]
+    if (
+        len(indexes) != len(item.scope)
+        or not all(map(_is_index, indexes, item.scope))
+        or any(level.home >= partitions for level in item.scope)
+    ):
+        id_ = item.id.decode(errors="replace")
+        raise DecodeError(f"{wire.CHILDREN} and {wire.HOME} do not fit the id {id_!r}")
+
+
+def _is_index(text: bytes, level: Level) -> bool:
+    return b"%d" % wire.number(text) == text and 0 < level.children <= MOST_CHILDREN
 
 
 def user_headers(record: Record) -> list[Header]:
@@ -217,7 +253,7 @@ def scope_of(counts: bytes, homes: bytes) -> Scope:
     """Return the splits that the headers of a record name; what they lack counts as 0."""
     places = homes.split(b"/")
     return tuple(
-        Level(number(places[at]) if at < len(places) else 0, number(count))
+        Level(wire.number(places[at]) if at < len(places) else 0, wire.number(count))
         for at, count in enumerate(counts.split(b"/"))
     )
 
@@ -230,8 +266,3 @@ def scope_headers(scope: Scope) -> list[Header]:
         (wire.CHILDREN, b"/".join([b"%d" % level.children for level in scope])),
         (wire.HOME, b"/".join([b"%d" % level.home for level in scope])),
     ]
-
-
-def number(text: bytes | None) -> int:
-    """Return the number in a header, 0 where it is missing or unreadable."""
-    return int(text) if text is not None and text.isdigit() else 0

@@ -14,7 +14,14 @@ from headrace.errors import InferenceError, RecordError
 from headrace.runtime.items import Item, Reason
 from headrace.runtime.provenance import Provenance
 from headrace.runtime.topic_facts import TopicFacts
-from headrace.runtime.writers import Encode, OutletWriter, SinkWriter, Spread, size_of
+from headrace.runtime.writers import (
+    UNWRITABLE,
+    Encode,
+    OutletWriter,
+    SinkWriter,
+    Spread,
+    size_of,
+)
 
 Rows: TypeAlias = "list[Outgoing] | RecordError"
 """What a document writes, or why it cannot."""
@@ -109,8 +116,8 @@ class Outputs:
     def dead_letter(self, item: Item, cause: Cause) -> Outgoing:
         """Return the record exactly as the step read it, with the cause in its headers.
 
-        A record that leaves no room for the headers goes without its value, never without its
-        coordinates.
+        A record that leaves no room for the headers goes without its value, then without those of
+        the user, never without its coordinates.
         """
         headers = [*self._provenance.of_copy(item), *self._error(item.record, cause)]
         return self._fitting(self._dead_letter_topic, item, self.as_read(item), headers)
@@ -159,10 +166,16 @@ class Outputs:
         return size_of(row[1], row[2], row[5] or ()) <= self._facts.limit(row[0])
 
     def as_read(self, item: Item) -> bytes | None:
-        """Return the bytes that a document was, or in memory would have been, read as."""
+        """Return the bytes that a document was, or in memory would have been, read as.
+
+        None for one that only memory could hold.
+        """
         if item.document is None or item.value is not None:
             return item.value
-        return self._encode(self._restrict(item.document if item.read is None else item.read))
+        try:
+            return self._encode(self._restrict(item.document if item.read is None else item.read))
+        except UNWRITABLE:
+            return None
 
     # Headers
 
@@ -187,8 +200,11 @@ class Outputs:
     def _fitting(
         self, topic: str, item: Item, value: bytes | None, headers: Sequence[Header]
     ) -> Outgoing:
-        if size_of(value, item.record.key, headers) > self._facts.limit(topic):
+        limit = self._facts.limit(topic)
+        if size_of(value, item.record.key, headers) > limit:
             value = None
+            if size_of(value, item.record.key, headers) > limit:
+                headers = [each for each in headers if each[0].startswith(wire.PREFIX)]
         return _copy_of(item, topic, value, headers)
 
 

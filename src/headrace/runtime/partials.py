@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.core.joining import Group, Outcome, Part
-from headrace.core.steps import Step
-from headrace.errors import DecodeError
-from headrace.runtime.items import Item, Level, Reason
+from headrace.core.steps import MOST_CHILDREN, GatherStep, Step
+from headrace.errors import DecodeError, DocumentError
+from headrace.runtime.items import MOST_TRAIL_BYTES, Item, Level, Reason
+from headrace.runtime.writers import UNWRITABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,19 @@ def dumped(
     said = {"count": group.count, "since": since_ms, "parts": parts}
     if is_stray:
         said["stray"] = True
-    return json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
+    try:
+        return _written(said)
+    except UNWRITABLE:
+        return _written(said | {"parts": [_writable(each) for each in parts]})
 
 
-def loaded(item: Item, step: Step) -> Partial:
+def loaded(item: Item, step: Step, *, documents: bool = False) -> Partial:
     """Return the parts that a record of the retry topic holds.
+
+    Args:
+        item: The record.
+        step: The step that they are parts for.
+        documents: Whether every result must have come with its document.
 
     Raises:
         DecodeError: It is not what `dumped` wrote.
@@ -48,11 +57,43 @@ def loaded(item: Item, step: Step) -> Partial:
     try:
         said = json.loads(item.value or b"")
         names = {inlet.parent: number for number, inlet in enumerate(step.inlets)}
-        count = None if said["count"] is None else int(said["count"])
+        count = _count(said["count"], step)
         parts = [_loaded(item, each, names, count) for each in said["parts"]]
-        return Partial(parts, count, int(said["since"]), said.get("stray", False))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if documents and any(each.outcome is Outcome.RESULT and _is_bare(each) for each in parts):
+            raise ValueError("a result without a document")
+        since_ms = int(said["since"])
+        since_ms.to_bytes(8, signed=True)
+        return Partial(parts, count, since_ms, said.get("stray", False))
+    except (*UNWRITABLE, LookupError, AttributeError) as error:
         raise DecodeError(f"not the parts of a record: {error!r}") from error
+
+
+def _count(said: Any, step: Step) -> int | None:
+    if said is None:
+        return None
+    count = int(said)
+    if not (isinstance(step, GatherStep) and 0 < count <= MOST_CHILDREN):
+        raise ValueError(f"{count} children")
+    return count
+
+
+def _is_bare(part: Part[Item]) -> bool:
+    return part.content.document is None
+
+
+def _written(said: Mapping[str, Any]) -> bytes:
+    return json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _writable(said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a part; one whose document only memory can hold counts as failed."""
+    try:
+        _written(said)
+    except UNWRITABLE as error:
+        kept = {name: said[name] for name in ("from", "index", "models") if name in said}
+        why = {"step": said["from"], "class": DocumentError.__name__, "message": str(error)}
+        return {**kept, "outcome": str(Outcome.FAILED), "error": why}
+    return said
 
 
 def _dumped(part: Part[Item], step: Step, *, documents: bool) -> Mapping[str, Any]:
@@ -77,18 +118,23 @@ def _loaded(
 ) -> Part[Item]:
     outcome = Outcome(said["outcome"])
     index = said.get("index")
+    if (index is None) is not (count is None) or type(index or 0) is not int:
+        raise ValueError(f"child {index!r} of {count}")
     made = Item(item.record, item.id, None, item.place)
     made.outcome, made.scope = outcome, item.scope
     if index is not None:
         # Parts wait at the home of their parent, where they were written down.
         made.id = item.id + b"/%d" % index
         made.scope = (*item.scope, Level(item.place, count or 0))
-    made.trail = said.get("models", "").encode()
+    made.trail = said.get("models", "").encode()[:MOST_TRAIL_BYTES]
     made.is_replay = item.is_replay
     made.deadline = item.deadline
     made.document = said.get("document")
+    if not isinstance(made.document, dict | None):
+        raise TypeError("a document that is no object")
     error = said.get("error")
     if error is not None:
         made.reason = Reason(error["step"], error["class"], error["message"])
+        "".join(made.reason).encode()
     size = len(json.dumps(made.document)) if made.document is not None else 0
     return Part(names[said["from"]], index, outcome, made, size)

@@ -9,7 +9,8 @@ from typing import Any
 from headrace.core.documents import copied
 from headrace.core.fields import Projection, projection
 from headrace.core.joining import Outcome
-from headrace.core.ledger import leader_of
+from headrace.core.ledger import Ledger, leader_of
+from headrace.core.records import Record
 from headrace.core.steps import (
     ELSE,
     GatherStep,
@@ -81,6 +82,7 @@ class Place:
         self._outputs = outputs
         self._stats = around.stats
         self._decode = fmt.decode
+        self._now_ms = around.now_ms
         self._desk = Desk(self, around)
         self._gate = fmt.condition(step.when) if step.when else None
         self._routes = [
@@ -251,6 +253,23 @@ class Place:
         item.outcome = Outcome.FAILED
         item.reason = reason_for(self.step.name, cause.error)
         self._send_outcome(item)
+
+    def refuse(self, record: Record, error: DecodeError) -> None:
+        """Dead-letter a record that headrace did not write, under its own place as its id.
+
+        Its headers mean nothing, so nobody waits for it, and nobody is told.
+        """
+        ledger: Ledger = record.ledger
+        id_ = ledger.id_prefix + b"%d" % record.offset
+        item = Item(record, id_, record.value, record.partition.partition)
+        record.pending = 1
+        now = self._now_ms()
+        cause = Cause(error, 0, now, now)
+        if self.step.strict:
+            self.gave_up(item, cause)
+            return
+        self._count_letter(error)
+        self._ends.ended(record, 1, [self._outputs.dead_letter(item, cause)])
 
     def _open_for_outcome(self, item: Item) -> None:
         """Decode what was given up unread, for what its outcome tells; nothing if that is no use.

@@ -59,6 +59,7 @@ class StageRun:
     ) -> None:
         self.dispatchers: list[Dispatcher] = []
         self._stage = stage
+        self._facts = facts
         self._around = around
         self._reaching = reaching(stage)
         self._actions = actions
@@ -170,6 +171,10 @@ class StageRun:
     def waits_for(self, partitions: Collection[TopicPartition]) -> bool:
         """Whether a part that something waits for could come through one of the partitions."""
         return any(each.waits_for(partitions) for each in self.collectors)
+
+    def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has, as far as that is known."""
+        return self._facts.partitions.get(topic, 2**31)
 
     def watch_time(self) -> None:
         """Call `expire` when the next group of parts has waited long enough."""

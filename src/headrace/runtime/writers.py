@@ -1,6 +1,7 @@
 """Writes what passed a step to sinks and derived topics."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from headrace.core import wire
@@ -16,6 +17,9 @@ from headrace.runtime.topic_facts import TopicFacts
 
 OVERHEAD_BYTES = 192
 """What a record costs beside its value, key and headers, generously."""
+
+UNWRITABLE: Final = (TypeError, ValueError, OverflowError, RecursionError)
+"""What encoding a document raises that has no form as bytes, or is nested too deeply."""
 
 Encode: TypeAlias = Callable[[Any], bytes]
 
@@ -60,6 +64,9 @@ class SinkWriter:
 
     def write(self, items: Sequence[Item]) -> "list[Outgoing | RecordError]":
         """Return per document its record, or why there is none."""
+        return _written(self._rows, items)
+
+    def _rows(self, items: Sequence[Item]) -> "list[Outgoing | RecordError]":
         encode, project, topic = self._encode, self._project, self._topic
         documents = [item.document for item in items]
         values = [encode(project(document)) for document in documents]
@@ -119,6 +126,9 @@ class OutletWriter:
 
     def write(self, items: Sequence[Item]) -> "list[Outgoing | RecordError]":
         """Return per document its record, or why there is none."""
+        return _written(self._rows, items)
+
+    def _rows(self, items: Sequence[Item]) -> "list[Outgoing | RecordError]":
         encode, project, topic = self._encode, self._project, self._outlet.topic
         documents = [item.document for item in items]
         values = [encode(project(document)) for document in documents]
@@ -145,7 +155,8 @@ class OutletWriter:
         if self._keep is not None:
             # What came as an outcome holds nothing but what is kept, and is passed on as it is.
             is_open = item.document is not None
-            kept = self._encode(self._keep(item.document)) if is_open else item.value
+            with suppress(*UNWRITABLE):
+                kept = self._encode(self._keep(item.document)) if is_open else item.value
         return self._row(item, kept, headers)
 
     def _row(self, item: Item, value: bytes | None, headers: Sequence[Header]) -> Outgoing:
@@ -165,6 +176,18 @@ def size_of(value: bytes | None, key: bytes | None, headers: Sequence[Header]) -
     """Return what a record costs its topic, bytes."""
     named = sum(len(name) + len(content or b"") + 10 for name, content in headers)
     return len(value or b"") + len(key or b"") + named + OVERHEAD_BYTES
+
+
+def _written(
+    rows_of: "Callable[[Sequence[Item]], list[Outgoing | RecordError]]", items: Sequence[Item]
+) -> "list[Outgoing | RecordError]":
+    """Return the rows of documents; one that cannot be written costs no other its row."""
+    try:
+        return rows_of(items)
+    except UNWRITABLE as error:
+        if len(items) == 1:
+            return [DocumentError(f"the result cannot be written: {error}")]
+        return [row for item in items for row in _written(rows_of, [item])]
 
 
 def _all_fitting(

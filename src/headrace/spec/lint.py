@@ -88,6 +88,7 @@ CODES: Mapping[str, str] = {
     "W080": "a model that does not describe its tensors",
     "W085": "a sink that takes smaller records than the source gives",
     "W088": "a topic of headrace's own whose settings may lose records",
+    "W089": "a topic with one copy though there are several brokers",
     "N060": "an order guarantee that may be weaker than it looks",
     "N061": "a function to which whole documents are carried",
     "N080": "something about the cluster that this user may not ask",

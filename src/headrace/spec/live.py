@@ -47,11 +47,13 @@ class LiveTopic:
         partitions: How many it has; 0 where the user may not know.
         settings: Its settings, empty where the user may not ask.
         operations: What the user may do with it; None where the cluster does not say.
+        copies: Fewest replicas of a partition; 0 where the user may not know.
     """
 
     partitions: int
     settings: Mapping[str, str] = field(default_factory=dict)
     operations: frozenset[str] | None = None
+    copies: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,13 @@ class LiveCluster:
         topics: Those of the pipeline's topics that exist.
         groups: What the user may do with each consumer group; None where it does not say.
         metadata_bytes: Smallest `offset.metadata.max.bytes`; None where the user may not ask.
+        brokers: How many there are.
     """
 
     topics: Mapping[str, LiveTopic]
     groups: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     metadata_bytes: int | None = METADATA_BYTES
+    brokers: int = 1
 
 
 def check_models(topology: Topology, models: Mapping[str, LiveModel], report: Report) -> None:
@@ -94,6 +98,12 @@ def check_cluster(topology: Topology, cluster: LiveCluster, report: Report) -> N
             report.add("E083", path, f"topic '{topic.name}' does not exist", hint)
             continue
         _check_permissions(topic, found, path, report)
+        if found.copies == 1 < cluster.brokers and "WRITE" in _NEEDS[topic.kind]:
+            text = (
+                f"topic '{topic.name}' has one copy: a commit during the absence of its broker may"
+                " leave what was written there invisible"
+            )
+            report.add("W089", path, text, "give it a replication factor of 3")
         if topic.is_internal:
             _check_own(topic, found, cluster, path, report)
     for stage in topology.stages:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import Field, JsonValue, WithJsonSchema, field_validator, model_validator
 
 from headrace.core.fields import common, normal
+from headrace.core.steps import MOST_CHILDREN
 from headrace.spec.connections import Spec
 from headrace.spec.values import (
     Dimension,
@@ -155,7 +156,7 @@ class SplitSpec(Spec):
     keep: _Paths = ()
     """Paths of the parent's document that every child keeps. They are also what a gather can put
     into its result again."""
-    max_children: Annotated[int, Field(ge=1, le=10_000), Whole] = 10_000
+    max_children: Annotated[int, Field(ge=1, le=MOST_CHILDREN), Whole] = MOST_CHILDREN
     """Most elements; a longer list is a dead letter."""
     spread: bool = False
     """Whether children are spread over the partitions, for more work at once; else they stay in the

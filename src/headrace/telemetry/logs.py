@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from headrace.core.plain_text import plain
 from headrace.errors import ConfigError
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -27,7 +28,8 @@ class TextFormatter(logging.Formatter):
         fields.pop("event", None)
         told = "".join(f"  {key}={value}" for key, value in fields.items() if value != "")
         line = f"{time} {record.levelname.lower():<8} {record.getMessage()}{told}"
-        return line + _traceback(self, record)
+        # What a server or a record said must not look like a line of ours.
+        return plain(line).replace("\n", "\n  | ") + plain(_traceback(self, record))
 
 
 class JsonFormatter(logging.Formatter):

@@ -1,7 +1,8 @@
 """Whether what came out of a run is what went in: once each, in order, and as committed."""
 
+import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 
 from headrace.core.records import Record, TopicPartition
@@ -20,6 +21,8 @@ class Verdict:
         duplicated: Source records that left more than one record behind.
         reordered: Results that came after a later one of their lane.
         torn: Source records with a result but not committed as finished, or the reverse.
+        aborted: Source records that were aborted, and left something behind all the same.
+        again: Source records that a model was asked about after their outcome was durable.
         unexpected: Results that come from no source record.
     """
 
@@ -27,6 +30,8 @@ class Verdict:
     duplicated: tuple[str, ...] = ()
     reordered: tuple[str, ...] = ()
     torn: tuple[str, ...] = ()
+    aborted: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -55,6 +60,9 @@ def judge(
     origin: Callable[[Record], Origin] = origin_of,
     lane: Callable[[Record], object] | None = lambda record: record.key or record.offset,
     finished: Callable[[TopicPartition, int], bool] | None = None,
+    aborted: Collection[Origin] = (),
+    asked: Mapping[Origin, float] | None = None,
+    durable: Mapping[Origin, float] | None = None,
 ) -> Verdict:
     """Compare committed results with the source records they should come from.
 
@@ -66,14 +74,22 @@ def judge(
             by default the key. None: nothing must.
         finished: Whether the group's committed offsets and metadata call a source record
             finished; None leaves that unchecked.
+        aborted: Records of the source's log whose transaction was aborted.
+        asked: When a model was asked about a source record last.
+        durable: When its outcome could be seen first, on the same clock.
     """
     sources: dict[Origin, Record] = {(r.partition, r.offset): r for r in inputs}
     found: dict[Origin, int] = dict.fromkeys(sources, 0)
+    seen = durable or {}
     unexpected: list[str] = []
+    read_aborted: list[str] = []
     reordered: list[str] = []
     latest: dict[object, int] = defaultdict(lambda: -1)
     for result in results:
         came_from = origin(result)
+        if came_from in aborted:
+            read_aborted.append(_text(came_from))
+            continue
         if came_from not in found:
             unexpected.append(f"{result} from {_text(came_from)}")
             continue
@@ -90,6 +106,8 @@ def judge(
         torn=tuple(
             _text(o) for o, n in found.items() if finished is not None and finished(*o) != (n > 0)
         ),
+        aborted=tuple(read_aborted),
+        again=tuple(_text(o) for o, at in (asked or {}).items() if at > seen.get(o, math.inf)),
         unexpected=tuple(unexpected),
     )
 

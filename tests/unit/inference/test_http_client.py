@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import grpc
 import pytest
@@ -15,6 +15,7 @@ from headrace.errors import (
     InferenceUnavailableError,
     InvalidInputError,
 )
+from headrace.inference import http_connections
 from headrace.inference.protocols import client_of
 from headrace.testing.oip_server import (
     Cut,
@@ -119,6 +120,15 @@ def test_settings_that_cannot_work_are_named_before_anything_starts(settings, pr
         client_of(model, [TEXT], [TRANSLATION])
 
     assert "s3cr3t" not in str(caught.value)
+
+
+async def test_a_proxy_in_the_environment_is_not_used(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    async with OipServer() as server, client_at(server) as client:
+        assert (await client.infer([["a"]])).columns == [["A"]]
 
 
 # Failures
@@ -237,6 +247,100 @@ async def test_a_server_without_the_question_counts_as_ready():
         assert await client.ready()
 
 
+# Ways to frame an answer
+
+SAID = json.dumps({"outputs": [output("BYTES", [1], ["A"])]}).encode()
+HALVES = SAID[:20], SAID[20:]
+CHUNKED = b"transfer-encoding: chunked\r\n\r\n" + b"".join(
+    b"%x\r\n%b\r\n" % (len(each), each) for each in (*HALVES, b"")
+)
+WHOLE = b"content-length: %d\r\n\r\n%b" % (len(SAID), SAID)
+
+
+@asynccontextmanager
+async def answering_server(*parts):
+    """An HTTP server that answers every call with these bytes, a moment apart, and counts.
+
+    An empty part closes the connection.
+    """
+    opened = 0
+
+    async def serve(reader, writer):
+        nonlocal opened
+        opened += 1
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                size = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+                await reader.readexactly(int(size))
+                for part in parts:
+                    writer.write(part)
+                    await asyncio.sleep(0.01)
+                if not parts[-1]:
+                    break
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
+        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", lambda: opened
+        await asyncio.sleep(0.05)
+
+
+FINE = b"HTTP/1.1 200 OK\r\n"
+HINT = b"HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n"
+FRAMED = {
+    "in one piece": ([FINE + WHOLE], 1),
+    "torn": ([FINE[:9], FINE[9:] + b"ConTENT-len", WHOLE[11:40], WHOLE[40:]], 1),
+    "in chunks": ([FINE + CHUNKED], 1),
+    "in torn chunks": ([FINE, CHUNKED[:50], CHUNKED[50:]], 1),
+    "after a hint": ([HINT + FINE, WHOLE], 1),
+    "said to be the last": ([FINE + b"connection: close\r\n" + WHOLE], 2),
+    "HTTP/1.0": ([FINE.replace(b"1.1", b"1.0") + WHOLE], 2),
+    "until the end": ([FINE + b"\r\n" + SAID, b""], 2),
+    "another one unasked": ([FINE + WHOLE, FINE], 2),
+}
+
+
+@pytest.mark.parametrize(("parts", "connections"), FRAMED.values(), ids=FRAMED)
+async def test_an_answer_is_read_however_it_is_framed(parts, connections):
+    async with answering_server(*parts) as (url, opened), client_at(url) as client:
+        for _ in range(2):
+            assert (await client.infer([["a"]])).columns == [["A"]]
+            await asyncio.sleep(0.03)
+
+        assert opened() == connections
+
+
+async def test_a_server_that_speaks_first_is_no_http_server():
+    async def greet(reader, writer):
+        writer.write(b"SSH-2.0-OpenSSH\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as listener:
+        url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        async with client_at(url) as client:
+            with pytest.raises(AccessRefusedError, match=r"not HTTP/1\.1"):
+                await client.infer([["a"]])
+        await asyncio.sleep(0.05)
+
+
+async def test_a_compressed_answer_is_refused_by_name():
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n"
+    async with answering_server(head + WHOLE) as (url, _), client_at(url) as client:
+        with pytest.raises(AccessRefusedError, match="not compress"):
+            await client.infer([["a"]])
+
+
+async def test_a_connection_without_a_call_for_long_is_not_used_again(monkeypatch):
+    monkeypatch.setattr(http_connections, "KEEP_ALIVE_S", 0.05)
+    whole = b"HTTP/1.1 200 OK\r\n" + WHOLE
+    async with answering_server(whole) as (url, opened), client_at(url) as client:
+        for pause_s in (0.0, 0.1, 0.0):
+            await client.infer([["a"]])
+            await asyncio.sleep(pause_s)
+
+        assert opened() == 2
+
+
 # Connections that are closed without a word
 
 
@@ -244,6 +348,7 @@ async def test_a_server_without_the_question_counts_as_ready():
 async def closing_server(after):
     """An HTTP server that leaves out every call whose number is in `after`, and cuts it."""
     seen = 0
+    writers = []
     body = json.dumps({"outputs": [output("BYTES", [1], ["A"])]}).encode()
 
     async def serve(reader, writer):
@@ -259,15 +364,17 @@ async def closing_server(after):
         writer.transport.abort()
 
     async def accept(reader, writer):
-        try:
+        writers.append(writer)
+        with suppress(asyncio.IncompleteReadError):
             await serve(reader, writer)
-        except asyncio.IncompleteReadError:
-            writer.close()
 
     listener = await asyncio.start_server(accept, "127.0.0.1", 0)
     async with listener:
         url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
         yield url, listener, lambda: seen
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
 
 
 async def test_a_used_connection_that_is_closed_is_replaced_once():

@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 from headrace.core.records import Commit, TopicPartition
 from headrace.errors import FencedError, TransactionAbortedError, TransactionIndefiniteError
 from headrace.kafka import producer as module
+from headrace.kafka.connections import ConnectionWatch
 from headrace.kafka.producer import KafkaSink
 from headrace.ports import GroupToken, Transaction
 
@@ -42,6 +43,9 @@ class Client:
         if error is not None and times > 0:
             self.failures[call] = error, times - 1
             raise error
+
+    def poll(self, _: float) -> None:
+        pass
 
     def begin_transaction(self) -> None:
         self._do("begin")
@@ -157,6 +161,47 @@ class Stuck(Client):
 
     def send_offsets_to_transaction(self, *_: object) -> None:
         self.is_over.wait()
+
+
+def test_a_producer_whose_transaction_was_aborted_is_opened_again_before_the_next():
+    sink, client, fresh = (
+        KafkaSink({"transactional.id": "t"}),
+        Client(offsets=(ABORTABLE, 1)),
+        Client(),
+    )
+
+    def open_again() -> None:
+        sink._producer, sink._is_doubtful = fresh, False
+
+    sink._producer, sink._open = client, open_again
+    with pytest.raises(TransactionAbortedError):
+        sink._commit(TRANSACTION)
+    sink._commit(TRANSACTION)
+    sink._commit(TRANSACTION)
+
+    assert client.calls == ["begin", "produce", "offsets", "abort"]
+    assert fresh.calls == ["begin", "produce", "offsets", "commit"] * 2
+
+
+def test_a_producer_that_lost_a_connection_is_opened_again_before_the_next():
+    sink, client, fresh = KafkaSink({"transactional.id": "t"}), Client(), Client()
+
+    def open_again() -> None:
+        sink._producer, sink._connections = fresh, ConnectionWatch()
+
+    sink._producer, sink._open = client, open_again
+    sink._commit(TRANSACTION)
+    for told in (
+        "h:1/bootstrap: Broker changed state UP -> DOWN",
+        "h:1/1: Broker changed state UP",
+    ):
+        sink._connections.log(10, "", "STATE", "", told)
+        sink._commit(TRANSACTION)
+    sink._connections.log(10, "", "STATE", "", "h:1/1: Broker changed state UP -> DOWN")
+    sink._commit(TRANSACTION)
+
+    assert len(client.calls) == 12
+    assert fresh.calls == ["begin", "produce", "offsets", "commit"]
 
 
 def test_a_sink_is_closed_though_a_call_never_returns(monkeypatch):

@@ -25,8 +25,11 @@ CASES = {
     KafkaError._TRANSPORT: BrokerUnavailableError,
     KafkaError._TIMED_OUT: BrokerUnavailableError,
     KafkaError._RESOLVE: BrokerUnavailableError,
+    KafkaError._NOENT: BrokerUnavailableError,
+    KafkaError.CONCURRENT_TRANSACTIONS: BrokerUnavailableError,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS: BrokerUnavailableError,
     KafkaError._FENCED: FencedError,
+    KafkaError.FENCED_INSTANCE_ID: FencedError,
     KafkaError.INVALID_PRODUCER_EPOCH: FencedError,
     KafkaError.UNSTABLE_OFFSET_COMMIT: UnstableOffsetsError,
     KafkaError.OFFSET_OUT_OF_RANGE: OffsetOutOfRangeError,
@@ -87,3 +90,13 @@ def test_a_token_that_is_missing_or_too_old_is_asked_for_again(said):
 
 def test_an_exception_without_the_clients_error_is_still_one():
     assert kafka_error(KafkaException("odd")).code() == KafkaError._FAIL
+
+
+def test_a_static_member_that_lost_its_place_says_how_that_comes():
+    text = KafkaError(KafkaError.FENCED_INSTANCE_ID).str()
+
+    found = translated(KafkaError(KafkaError._FATAL, f"Fatal error: {text}"), "reading in")
+
+    assert isinstance(found, FencedError)
+    assert "--slot" in str(found)
+    assert "start it again" in str(found)

@@ -152,8 +152,8 @@ def test_a_worker_that_calls_itself_hopeless_is_not_started_again():
 def test_leaving_asks_workers_to_end_and_kills_what_does_not():
     lines = Lines()
     polite = (
-        "import signal, sys, time\n"
-        "signal.signal(signal.SIGTERM, lambda *_: (print('drained', flush=True), sys.exit()))\n"
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'drained\\n'), sys.exit()))\n"
         "print('ready', flush=True); time.sleep(60)"
     )
     stubborn = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SLEEPER

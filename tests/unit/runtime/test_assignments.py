@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from headrace.core.ledger import finish
-from headrace.core.records import Committed
+from headrace.core.records import Committed, TopicPartition
 from headrace.core.steps import Ordering
 from headrace.errors import BrokerUnavailableError, ConfigError, MetadataError
 from headrace.ports import Bounds
@@ -219,6 +219,21 @@ async def test_late_results_of_a_dropped_ledger_are_ignored(kafka):
 
         assert list(old.released) == []
         assert P0 not in it.assignments.ledgers
+
+
+async def test_an_overtaken_ledger_takes_those_of_its_number_along(kafka):
+    retry = TopicPartition("retry", P0.partition)
+    async with member(kafka, together=("in", "retry")) as it:
+        old = await it.own(1, P0, retry)
+        fellow = it.assignments.ledgers[retry]
+
+        it.assignments.drop(old)
+
+        assert old.is_dropped
+        assert fellow.is_dropped
+        assert it.assignments.ledgers == {}
+        assert not it.assignments.failure.done()
+        assert it.stats.discarded == 2
 
 
 async def test_a_ledger_that_was_dropped_while_parked_is_not_adopted(kafka):

@@ -266,6 +266,17 @@ async def test_a_join_that_waited_long_enough_ends_and_marks_that_it_did(
         assert it.waiting == NOTHING
 
 
+async def test_a_join_without_a_timeout_waits_for_hours():
+    async with running(join_step(A, B)) as it:
+        it.tell("p.a", {"id": 1})
+        assert await it.commit(2 * 3_600.0) == []
+        assert it.unfinished == {"p.a": 1}
+
+        it.tell("p.b", {"b": 1})
+
+        assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 1}]}
+
+
 async def test_the_marker_leaves_with_the_record_that_was_waiting_in_one_commit():
     async with running(join_step(A, B, timeout_s=10.0)) as it:
         [record] = it.tell("p.a", {"id": 1})

@@ -9,7 +9,7 @@ from headrace.core.records import Committed
 from headrace.core.steps import Ordering
 from headrace.errors import BrokerUnavailableError, FencedError
 from headrace.runtime.assignments import Assignments
-from headrace.runtime.committer import MAX_BYTES, MAX_RECORDS, Committer, Pace, Writer
+from headrace.runtime.committer import MAX_BYTES, MAX_RECORDS, MOST_FENCED, Committer, Pace, Writer
 from headrace.runtime.lanes import Lanes
 from headrace.runtime.stats import StageStats
 from tests.unit.runtime.parts import (
@@ -253,7 +253,7 @@ async def test_a_barrier_returns_after_a_failed_commit_too(kafka, end):
 
 
 async def test_a_barrier_returns_when_the_committer_ends(kafka):
-    kafka.ends.extend(["fenced"] * 2)
+    kafka.ends.extend(["fenced"] * (1 + MOST_FENCED))
     async with committing(kafka) as it:
         released(it[P0], 3)
 
@@ -415,12 +415,13 @@ async def test_fenced_once_it_goes_on_with_a_new_producer(kafka):
         assert kafka.written("ok") == [[0, 1, 2]]
 
 
-async def test_fenced_twice_within_a_minute_it_ends_and_names_the_slot(kafka):
-    kafka.ends.extend(["fenced", "ok", "fenced"])
+async def test_fenced_again_and_again_within_a_minute_it_ends_and_names_the_slot(kafka):
+    kafka.ends.extend(["fenced", "ok"] * MOST_FENCED + ["fenced"])
     async with committing(kafka) as it:
-        released(it[P0], 1)
-        await it.commit()
-        await asyncio.sleep(59.0)
+        for _ in range(MOST_FENCED):
+            released(it[P0], 1)
+            await it.commit()
+            await asyncio.sleep(59.0 / MOST_FENCED)
         released(it[P0], 1)
         it.committer.wake()
 
@@ -428,8 +429,18 @@ async def test_fenced_twice_within_a_minute_it_ends_and_names_the_slot(kafka):
             await it.running
 
 
+async def test_a_sleeper_that_its_heirs_fence_goes_on(kafka):
+    kafka.ends.extend(["fenced"] * MOST_FENCED)
+    async with committing(kafka) as it:
+        released(it[P0], 1)
+        await it.commit()
+        await asyncio.sleep(1.0)
+
+        assert kafka.written("ok") == [[0]]
+
+
 async def test_fenced_again_after_a_minute_it_goes_on(kafka):
-    kafka.ends.extend(["fenced", "ok", "fenced"])
+    kafka.ends.extend(["fenced"] * MOST_FENCED + ["ok", "fenced"])
     async with committing(kafka) as it:
         released(it[P0], 1)
         await it.commit()

@@ -198,6 +198,23 @@ async def test_the_reason_of_a_pause_can_be_read_while_it_lasts():
         assert it.dispatcher.pause is None
 
 
+async def test_a_refusal_is_loud_once_in_a_pause_and_a_model_that_is_away_is_not(caplog):
+    model = Watched()
+    refused = AccessRefusedError("no such model")
+    gone = InferenceUnavailableError("gone")
+    model.fail_next(gone, refused, gone, refused)
+    async with dispatching(model) as it:
+        it.offer(taken(["a"]))
+        await asyncio.sleep(0.05)
+        assert [each.levelname for each in caplog.records] == ["WARNING"]
+
+        await asyncio.sleep(5.0)
+
+        loud = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+        assert loud == ["somebody has to act: no such model"]
+        assert it.dispatcher.pause is None
+
+
 async def test_a_paused_step_resumes_with_everything():
     model = Watched()
     model.be_unavailable(0.0, 2.0)

@@ -10,6 +10,7 @@ from headrace.core.retry import RetryPolicy
 from headrace.core.steps import Ordering
 from headrace.errors import ConfigError, FencedError, InferenceFailedError, MetadataError
 from headrace.formats.json_objects import decode, encode
+from headrace.runtime.committer import MOST_FENCED
 from headrace.runtime.places import Format
 from headrace.runtime.stage import Actions
 from headrace.runtime.worker import Ports, Settings, Worker
@@ -163,7 +164,7 @@ async def test_a_worker_that_is_not_let_in_fails_and_closes_what_it_holds(monkey
 
 async def test_a_worker_whose_slot_is_taken_ends_and_says_so():
     async with running() as it:
-        for _ in range(2):
+        for _ in range(1 + MOST_FENCED):
             it.hazards.plan("end", FENCED)
         it.write("a")
 
@@ -192,7 +193,7 @@ async def test_a_worker_that_fails_starts_no_call_afterwards():
         it.model.fail_next(InferenceFailedError("500"))
         it.write("waits for its retry")
         await asyncio.sleep(1.0)
-        for _ in range(2):
+        for _ in range(1 + MOST_FENCED):
             it.hazards.plan("end", FENCED)
         it.write("b", partition=1)
         with pytest.raises(FencedError):

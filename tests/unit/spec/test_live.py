@@ -251,3 +251,17 @@ def test_a_sink_is_held_against_the_source_from_which_its_records_come(told_of_d
     found = told_of_dag({"risk.charts": {"settings": {SIZE: "9"}}})
 
     assert [code for code, *_ in found] == ["W085"]
+
+
+def test_a_topic_that_is_written_with_one_copy_among_brokers_is_a_warning(told, topics):
+    alone = {name: replace(each, copies=1) for name, each in topics.items()}
+
+    lines = told(alone, brokers=3)
+
+    assert [line[:50] for line in lines] == [
+        "f:5: W089 topic 'tweets.translate.retry' has one c",
+        "f:5: W089 topic 'tweets.dead-letters' has one copy",
+        "f:11: W089 topic 'tweets-es' has one copy: a commi",
+    ]
+    assert lines[-1].endswith("invisible; give it a replication factor of 3")
+    assert told(alone, brokers=1) == []

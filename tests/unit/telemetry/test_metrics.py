@@ -57,6 +57,15 @@ def test_a_partition_has_its_own_gauges(stage: Callable):
     assert line.endswith(" 100.0")
 
 
+def test_a_paused_model_is_a_gauge_of_1(stage: Callable):
+    (works,) = lines_of(exposed(stage()), "headrace_model_paused{")
+    text = exposed(stage(paused_reason="connection refused", paused_s=7.5))
+    (paused,) = lines_of(text, "headrace_model_paused{")
+    (how_long,) = lines_of(text, "headrace_model_paused_seconds{")
+
+    assert [line.rsplit(" ")[-1] for line in (works, paused, how_long)] == ["0.0", "1.0", "7.5"]
+
+
 def test_exactly_one_phase_is_set(stage: Callable):
     lines = lines_of(exposed(stage(phase="draining")), "headrace_stage_phase{")
 

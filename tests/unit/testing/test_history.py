@@ -69,3 +69,17 @@ def test_a_result_of_no_source_record_is_unexpected():
 def test_a_result_that_does_not_say_where_it_comes_from_is_an_error():
     with pytest.raises(HeadraceError):
         judge(INPUTS, [Record(OUT, 0, None, b"")])
+
+
+def test_a_result_of_an_aborted_record_is_seen():
+    verdict = judge(INPUTS, results(0, 1, 2, 3, 4), aborted={(IN, 4)})
+
+    assert verdict.aborted == ("in-0@4",)
+    assert not verdict.unexpected
+
+
+def test_a_record_that_a_model_saw_after_its_outcome_was_durable_is_seen():
+    asked = {(IN, 0): 1.0, (IN, 1): 2.0, (IN, 2): 3.0}
+    verdict = judge(INPUTS, results(0, 1, 2, 3), asked=asked, durable={(IN, 0): 1.5, (IN, 1): 1.5})
+
+    assert verdict.again == ("in-0@1",)

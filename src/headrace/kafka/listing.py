@@ -1,0 +1,61 @@
+"""The offsets that logs hold, from an administrative client."""
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as ClientPartition
+
+from headrace.core.records import TopicPartition
+from headrace.errors import BrokerUnavailableError
+
+
+def list_offsets(
+    client: Any, wanted: Mapping[TopicPartition, Any], level: IsolationLevel, within_s: float
+) -> dict[TopicPartition, int]:
+    """Return an offset of each partition's log; -1 where no record is as young as a timestamp.
+
+    librdkafka 2.16 answers now and then, where a connection is stuck, with an offset that is none
+    and no error: that counts as a partition without a leader.
+
+    Args:
+        client: The client.
+        wanted: The `OffsetSpec` of each partition.
+        level: Whether a log ends at its last stable offset.
+        within_s: Longest time.
+
+    Raises:
+        KafkaException: Kafka refuses, or a partition has no leader.
+        BrokerUnavailableError: There is no answer in time.
+    """
+    if not wanted:
+        return {}
+    answers = client.list_offsets(
+        {ClientPartition(*each): spec for each, spec in wanted.items()},
+        isolation_level=level,
+        request_timeout=within_s,
+    )
+    found = {
+        TopicPartition(each.topic, each.partition): answered(answer, within_s).offset
+        for each, answer in answers.items()
+    }
+    if unknown := [str(each) for each, offset in found.items() if offset == OFFSET_INVALID]:
+        said = f"no offset in the answer: {', '.join(unknown)}"
+        raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, said))
+    return found
+
+
+def answered(answer: "Future[Any]", within_s: float, doing: str = "") -> Any:
+    """Return what an administrative client was answered.
+
+    Raises:
+        KafkaException: Kafka refuses.
+        BrokerUnavailableError: There is no answer in time.
+    """
+    try:
+        # The request has the same limit; this one only guards against an answer never coming.
+        return answer.result(within_s + 1.0)
+    except TimeoutError:
+        meanwhile = f" while {doing}" if doing else ""
+        raise BrokerUnavailableError(f"no answer from Kafka in time{meanwhile}") from None
