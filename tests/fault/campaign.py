@@ -1,150 +1,138 @@
 """Many seeds of mixed faults, and what they proved so far: `python -m tests.fault.campaign`.
 
-Each seed is a run of one pipeline with at least three faults and 2,000 records, checked when all is
+Each seed is a run of one pipeline with seven faults and 2,000 records at least, judged when all is
 finished. A line of JSON per seed is appended to a file as soon as it is known; seeds that are there
-already are not run again, so a campaign may take several sittings.
+already are not run again, so a campaign may take several sittings. A seed whose broker could not be
+started again says nothing about headrace; it is run again next time. With `--plant` the workers run
+with a bug, and the campaign ends when a seed has noticed.
 """
 
 import argparse
-import json
-import random
+import atexit
+import functools
+import multiprocessing
+import shutil
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import asdict
 from pathlib import Path
 
-from confluent_kafka.admin import AdminClient
-
-from headrace.local.kafka import EmbeddedKafka
 from headrace.local.model_server import ModelServer
-from tests.fault import one_step
-from tests.fault.faults import Fault, Site
-from tests.fault.fleet import Fleet
+from tests.fault import histories, reports
+from tests.fault.plants import PLANTS
+from tests.fault.scene import model_server
+from tests.fault.seeds import seed
+from tests.fault.trial import RECORDS, Result, run
 
 HISTORY = Path(__file__).with_name("campaign.jsonl")
-RECORDS = 2_000
-RATE = 120.0
-"""Records a second."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What came of a seed.
-
-    Attributes:
-        seed: Its number; all else that was chosen follows from it.
-        protocol: The group protocol.
-        membership: The membership of the workers.
-        records: Records that were fed.
-        hits: How often each fault came to pass.
-        seconds: How long it took.
-        wrong: What is wrong with the history, empty where nothing is.
-    """
-
-    seed: int
-    protocol: str
-    membership: str
-    records: int
-    hits: Mapping[str, int]
-    seconds: float
-    wrong: str = ""
-
-
-def run(seed: int, folder: Path, models: ModelServer, records: int = RECORDS) -> Result:
-    """Run a seed on a broker of its own."""
-    rng, begun = random.Random(seed), time.monotonic()
-    protocol, membership = one_step.group_of(seed)
-    faults = [*Fault, Fault.KILL, Fault.KILL]
-    rng.shuffle(faults)
-    with EmbeddedKafka(port=0, properties=one_step.GROUPS_SETTLE_FAST) as kafka:
-        bootstrap, name = kafka.bootstrap_servers, f"campaign-{seed}"
-        admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-        file = one_step.set_up(name, folder, bootstrap, models, seed)
-        feed = one_step.Feed(bootstrap, f"{name}.in", RATE, seed)
-        fleet = Fleet(file, folder, one_step.SLOTS)
-        site = Site(fleet, kafka, models, rng)
-        try:
-            fleet.settles(within_s=20)
-            for fault in faults:
-                time.sleep(rng.uniform(0.5, 2.0))
-                site.strike(fault)
-            while feed.written < records:
-                time.sleep(0.2)
-            feed.stop()
-            fleet.revive({})
-            one_step.wait_until_finished(admin, bootstrap, name, 90)
-            fleet.stop()
-            verdict = one_step.verdict_of(bootstrap, name)
-        finally:
-            fleet.kill_all()
-    seconds = round(time.monotonic() - begun, 1)
-    wrong = str(verdict) if verdict else ""
-    return Result(seed, protocol, membership, feed.written, dict(site.hits), seconds, wrong)
+PLANTED = Path(__file__).with_name("planted.jsonl")
+KEPT = Path("build/fault")
+"""Where pipeline files and logs of seeds that went wrong are kept."""
 
 
 def main() -> int:
-    """Run the seeds that are missing; return 1 if any is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=20, help="seeds 0 to this (20)")
-    parser.add_argument("--minutes", type=float, default=60.0, help="begin no seed after this (60)")
-    parser.add_argument("--history", type=Path, default=HISTORY, help=f"the file ({HISTORY.name})")
-    asked = parser.parse_args()
+    """Run the seeds that are missing; return 1 if any is wrong, or a planted bug went unseen."""
+    asked = _arguments()
+    if asked.plant:
+        return _plant(asked)
     done = {each.seed: each for each in known(asked.history)}
-    ends_at = time.monotonic() + 60 * asked.minutes
-    with one_step.model_server() as models:
-        for seed in range(asked.seeds):
-            if seed in done or time.monotonic() > ends_at:
-                continue
-            with tempfile.TemporaryDirectory() as folder:
-                done[seed] = run(seed, Path(folder), models)
-            with asked.history.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(done[seed])) + "\n")
-            print(told(done[seed]), file=sys.stderr, flush=True)
-    print(report(done.values()))
+    chosen = asked.only or range(asked.seeds)
+    if not asked.report:
+        for result in _run([n for n in chosen if n not in done], asked):
+            print(reports.told(result), file=sys.stderr, flush=True)
+            if not result.is_void:
+                done[result.seed] = result
+                histories.append(asked.history, asdict(result))
+    print(reports.campaign(done.values()))
     return 1 if any(each.wrong for each in done.values()) else 0
 
 
 def known(history: Path) -> Sequence[Result]:
     """Return the results that are in a file."""
-    if not history.exists():
-        return []
-    return [Result(**json.loads(line)) for line in history.read_text("utf-8").splitlines()]
+    return [Result(**line) for line in histories.lines(history)]
 
 
-def told(result: Result) -> str:
-    """Return a seed in a line."""
-    hits = ", ".join(f"{fault} {count}" for fault, count in sorted(result.hits.items()))
-    return (
-        f"seed {result.seed} {result.protocol} {result.membership}: {result.records:,} records,"
-        f" {hits}, {result.seconds:.0f} s: {result.wrong or 'nothing is wrong'}"
+def run_seed(number: int, plant: str, records: int) -> Result:
+    """Run a seed; what it left is kept if it went wrong."""
+    folder = Path(tempfile.mkdtemp(prefix=f"headrace-seed-{number}-"))
+    try:
+        result = run(seed(number), folder, _models(), records, plant)
+        if result.wrong and not plant:
+            kept = KEPT / f"seed-{number}"
+            shutil.rmtree(kept, ignore_errors=True)
+            shutil.copytree(folder, kept)
+            (kept / "wrong.txt").write_text(result.wrong)
+        return result
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=20, help="seeds 0 to this (20)")
+    parser.add_argument("--only", type=int, nargs="+", help="these seeds")
+    parser.add_argument("--minutes", type=float, default=60.0, help="begin no seed after this (60)")
+    parser.add_argument("--jobs", type=int, default=1, help="seeds side by side (1)")
+    parser.add_argument(
+        "--records", type=int, default=RECORDS, help=f"records of a seed ({RECORDS})"
     )
+    parser.add_argument("--history", type=Path, default=HISTORY, help=f"the file ({HISTORY.name})")
+    parser.add_argument("--plant", choices=PLANTS, help="run with a bug until a seed notices")
+    parser.add_argument("--report", action="store_true", help="only tell what is known")
+    return parser.parse_args()
 
 
-def report(results: Iterable[Result]) -> str:
-    """Return as Markdown which faults came to pass under which protocol and membership."""
-    results = list(results)
-    hits: Counter[tuple[str, str]] = Counter()
-    seeds: Counter[str] = Counter()
-    for each in results:
-        column = f"{each.protocol}, {each.membership}"
-        seeds[column] += 1
-        for fault, count in each.hits.items():
-            hits[fault, column] += count
-    columns = sorted(seeds)
-    rows = [["fault", *columns], ["---"] * (len(columns) + 1)]
-    rows.append(["seeds", *(str(seeds[column]) for column in columns)])
-    rows += [
-        [fault, *(str(hits[fault, column]) for column in columns)]
-        for fault in sorted({fault for fault, _ in hits})
-    ]
-    wrong = [told(each) for each in results if each.wrong]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    fed = sum(each.records for each in results)
-    lines += ["", f"{len(results)} seeds, {fed:,} records; {len(wrong)} seeds went wrong"]
-    return "\n".join([*lines, *wrong])
+def _run(numbers: Sequence[int], asked: argparse.Namespace) -> Iterator[Result]:
+    """Yield the results of seeds as they come, so many side by side, until time is up.
+
+    A seed with three brokers counts as two: a machine that is short of CPU tells of itself.
+    """
+    ends_at = time.monotonic() + 60 * asked.minutes
+    waiting = deque(numbers)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(asked.jobs, mp_context=context) as pool:
+        under_way: dict[Future[Result], int] = {}
+        while True:
+            while waiting and time.monotonic() < ends_at:
+                cost = 2 if seed(waiting[0]).brokers > 1 else 1
+                if under_way and sum(under_way.values()) + cost > asked.jobs:
+                    break
+                number = waiting.popleft()
+                begun = pool.submit(run_seed, number, asked.plant or "", asked.records)
+                under_way[begun] = cost
+            if not under_way:
+                return
+            ended = next(as_completed(under_way))
+            del under_way[ended]
+            yield ended.result()
+
+
+def _plant(asked: argparse.Namespace) -> int:
+    """Run seeds with a bug until one notices; return 1 if none does."""
+    chosen = asked.only or range(asked.seeds)
+    # One beside the seed that notices would have to be waited for, and a bug may stall it.
+    asked.jobs = 1
+    for tried, result in enumerate(_run(list(chosen), asked), 1):
+        print(reports.told(result), file=sys.stderr, flush=True)
+        if result.wrong:
+            histories.append(PLANTED, {"plant": asked.plant, "seeds": tried, **asdict(result)})
+            print(f"{asked.plant} was noticed by seed {result.seed}, after {tried}")
+            return 0
+    print(f"{asked.plant} went unseen")
+    return 1
+
+
+@functools.cache
+def _models() -> ModelServer:
+    """Return this process's model server, running until the process ends."""
+    server = model_server()
+    server.start()
+    atexit.register(server.stop)
+    return server
 
 
 if __name__ == "__main__":

@@ -46,21 +46,29 @@ class Feed(threading.Thread):
         self._producer.flush()
 
 
-def create_topics(topology: Topology, partitions: int) -> None:
+def create_topics(topology: Topology, partitions: int, copies: int = 1) -> None:
     admin = AdminClient({"bootstrap.servers": topology.bootstrap_servers})
-    topics = [NewTopic(each.name, partitions, 1) for each in needed_topics(topology)]
+    topics = [NewTopic(each.name, partitions, copies) for each in needed_topics(topology)]
     for created in admin.create_topics(topics).values():
         created.result()
 
 
 def kill_while(
-    feed: Feed, fleet: Fleet, rng: random.Random, every_s: tuple[float, float] = (0.6, 1.8)
+    feed: Feed,
+    fleet: Fleet,
+    rng: random.Random,
+    every_s: tuple[float, float] = (0.6, 1.8),
+    least: int = 0,
 ) -> None:
-    """Kill workers, at random and inside transactions, until everything was written."""
+    """Kill workers, at random and inside transactions, until everything was written.
+
+    Where a slow machine has not killed the least number by then, it goes on at random.
+    """
     ordered: dict[str, str] = {}
-    while feed.is_alive():
+    while feed.is_alive() or fleet.kills.total() < least:
         time.sleep(rng.uniform(*every_s))
-        victim, point = rng.choice(fleet.slots), choose_point(rng)
+        victim = rng.choice(fleet.slots)
+        point = choose_point(rng) if feed.is_alive() else None
         if point is None:
             fleet.kill(victim)
         elif victim not in ordered:
@@ -71,7 +79,12 @@ def kill_while(
 
 
 def read(topology: Topology, topic: str) -> list[Record]:
-    connection = {"bootstrap.servers": topology.bootstrap_servers}
+    return read_all(topology.bootstrap_servers, topic)
+
+
+def read_all(bootstrap: str, topic: str) -> list[Record]:
+    """Return all committed records of a topic."""
+    connection = {"bootstrap.servers": bootstrap, "log_level": 0}
     return list(held_records(connection, existing_partitions(connection, topic)))
 
 

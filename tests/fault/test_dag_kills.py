@@ -103,7 +103,7 @@ def test_every_document_of_a_dag_comes_out_exactly_once(
     records = [(b"k%d" % (n % 40), json.dumps(chart(n)).encode()) for n in range(CHARTS)]
     try:
         feed = Feed(topology, records, PARTITIONS, RATE)
-        dag_runs.kill_while(feed, fleet, random.Random(len(spread)))
+        dag_runs.kill_while(feed, fleet, random.Random(len(spread)), least=5)
         dag_runs.until_idle(topology, fleet)
         codes = fleet.stop()
     finally:

@@ -8,21 +8,16 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
 from headrace.local.kafka import EmbeddedKafka
 from headrace.local.model_server import ModelServer
+from tests.fault import dag_runs
+from tests.fault.brokers import SETTLE_FAST
+from tests.fault.feeding import Feed
 from tests.fault.fleet import OPEN_POINTS, Fleet, choose_point
-from tests.fault.one_step import (
-    GROUPS_SETTLE_FAST,
-    SLOTS,
-    Feed,
-    group_of,
-    model_server,
-    set_up,
-    verdict_of,
-    wait_until_finished,
-)
+from tests.fault.held import Held
+from tests.fault.scene import PARTITIONS, SLOTS, model_server
+from tests.fault.shapes import ONE_STEP, Setting, topology_of
 
 RATE = 450.0
 """Records a second."""
@@ -30,7 +25,7 @@ RATE = 450.0
 
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[EmbeddedKafka]:
-    with EmbeddedKafka(port=0, properties=GROUPS_SETTLE_FAST) as broker:
+    with EmbeddedKafka(port=0, properties=SETTLE_FAST) as broker:
         yield broker
 
 
@@ -61,6 +56,11 @@ class Seen:
     def has_met(self, wanted: "Seen") -> bool:
         """Whether at least as much of everything happened."""
         return all(a >= b for a, b in zip(astuple(self), astuple(wanted), strict=True))
+
+
+def group_of(seed: int) -> tuple[str, str]:
+    """Return the group protocol and the membership of a seed."""
+    return "consumer" if seed % 4 == 3 else "classic", "static" if seed % 4 == 1 else "dynamic"
 
 
 def wanted(protocol: str, membership: str) -> Seen:
@@ -121,23 +121,28 @@ def test_every_record_is_out_exactly_once_through_kills(
     rng = random.Random(fault_seed)
     name = f"kills-{fault_seed}"
     bootstrap = kafka.bootstrap_servers
-    admin = AdminClient({"bootstrap.servers": bootstrap})
     protocol, membership = group_of(fault_seed)
     want = wanted(protocol, membership)
-    file = set_up(name, tmp_path, bootstrap, server, fault_seed)
-    feed = Feed(bootstrap, f"{name}.in", RATE, fault_seed)
-    fleet = Fleet(file, tmp_path, SLOTS)
+    setting = Setting(name, bootstrap, server.url("grpc"), protocol, membership)
+    file = ONE_STEP.write(tmp_path, setting)
+    topology = topology_of(file)
+    dag_runs.create_topics(topology, PARTITIONS)
+    feed = Feed(bootstrap, f"{name}.in", PARTITIONS, ONE_STEP.value, RATE)
+    fleet = Fleet(file, tmp_path, list(SLOTS))
     try:
         storm(fleet, feed, rng, fault_records, want)
         feed.stop()
-        wait_until_finished(admin, bootstrap, name, 90)
+        dag_runs.until_idle(topology, fleet)
         codes = fleet.stop()
     finally:
         fleet.kill_all()
 
     assert codes == [0, 0, 0]
-    verdict = verdict_of(bootstrap, name)
+    topics = [f"{name}.out", topology.dead_letter_topic]
+    held = Held(bootstrap, ONE_STEP, f"{name}.in", topics)
+    verdict = held.verdict(None, {})
     assert not verdict, str(verdict)
+    assert not held.wrong(is_spoilt=False)
     seen = Seen.of(fleet)
     sys.stderr.write(
         f"\nseed {fault_seed} {protocol} {membership}: {feed.written} records,"

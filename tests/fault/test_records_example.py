@@ -48,7 +48,7 @@ def test_no_chart_is_lost_or_given_up_because_of_killed_workers_or_an_absent_mod
             feed = Feed(topology, records, PARTITIONS, RATE)
             absence = threading.Thread(target=be_away, args=(models, topology))
             absence.start()
-            dag_runs.kill_while(feed, fleet, random.Random(1), every_s=(2.0, 5.0))
+            dag_runs.kill_while(feed, fleet, random.Random(1), every_s=(2.0, 5.0), least=5)
             absence.join()
             dag_runs.until_idle(topology, fleet, within_s=150)
             codes = fleet.stop()

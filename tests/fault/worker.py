@@ -1,9 +1,11 @@
-"""A real worker process that kills itself where it is told to.
+"""A real worker process that dies or waits where it is told to.
 
     python worker.py FILE SLOT ORDERS
 
-`ORDERS` is a file: while it names a point of the commit, the worker dies there by SIGKILL, so
-that a kill inside an open transaction is a certainty and not a coincidence.
+`ORDERS` is a file. While it says `die POINT` the worker kills itself at that point of a commit, so
+that a kill inside an open transaction is a certainty and not a coincidence. While it says
+`wait POINT` it waits there, says so in `ORDERS.waits`, and goes on when the file is gone.
+`HEADRACE_PLANT` names a bug of `plants` to run with.
 """
 
 import asyncio
@@ -11,28 +13,45 @@ import logging
 import os
 import signal
 import sys
-from contextlib import suppress
+import time
 from pathlib import Path
 
 from headrace import wiring
 from headrace.cli.settings import load_topology
 from headrace.core.topology import Plan
 from headrace.telemetry import logs
+from tests.fault import plants
+
+LONGEST_WAIT_S = 30.0
 
 
 def obey(orders: Path, point: str) -> None:
-    with suppress(FileNotFoundError):
-        if orders.read_text() == point:
-            orders.unlink()
-            os.kill(os.getpid(), signal.SIGKILL)
+    order = _read(orders)
+    if order == f"die {point}":
+        orders.unlink(missing_ok=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif order == f"wait {point}":
+        orders.with_suffix(".waits").touch()
+        until = time.monotonic() + LONGEST_WAIT_S
+        while _read(orders) == order and time.monotonic() < until:
+            time.sleep(0.01)
+
+
+def _read(orders: Path) -> str:
+    try:
+        return orders.read_text()
+    except FileNotFoundError:
+        return ""
 
 
 async def main() -> None:
     file, slot, orders = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+    plants.plant(os.environ.get("HEADRACE_PLANT", ""))
+    topology = load_topology(file, None)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await wiring.run(
-        Plan(load_topology(file, None), slot),
+        Plan(topology, slot),
         stop,
         fault_point=lambda point: obey(orders, point),
     )

@@ -5,30 +5,20 @@ from typing import Any
 
 import pytest
 
-from headrace.core import wire
-from headrace.core.joining import Group, Outcome, Table
+from headrace.core.joining import Group, Table
 from headrace.core.ledger import Draft, Ledger
 from headrace.core.parting import Parting
 from headrace.core.records import Outgoing
 from headrace.core.steps import Fields
 from headrace.runtime.collecting import Collector
 from headrace.runtime.committer import Committer
-from headrace.runtime.outputs import Outputs
+from tests.bugs import late_part_handled_twice, outcome_lost
 from tests.simulation.dag_schedules import Run, dag_schedule, late_schedule
 from tests.simulation.plants import is_seen
 
 MOST_SEEDS = 500
 
 Schedule = Callable[[int], Coroutine[Any, Any, Run]]
-
-
-def outcome_lost(patch: pytest.MonkeyPatch) -> None:
-    outcome = Outputs.outcome
-
-    def silent(self: Outputs, item: Any) -> list[Outgoing]:
-        return [] if item.outcome is Outcome.DROPPED else outcome(self, item)
-
-    patch.setattr(Outputs, "outcome", silent)
 
 
 def parent_finished_before_its_last_child(patch: pytest.MonkeyPatch) -> None:
@@ -71,18 +61,6 @@ def timeout_without_a_closed_marker(patch: pytest.MonkeyPatch) -> None:
         return conclude(self, group, ending, [])
 
     patch.setattr(Collector, "_conclude", forgotten)
-
-
-def late_part_handled_twice(patch: pytest.MonkeyPatch) -> None:
-    restore = Collector.restore
-
-    def careless(self: Collector, item: Any, headers: Any) -> Sequence[Any]:
-        if headers.get(wire.OUTCOME) == wire.CLOSED:
-            self._tools.ended(item.record, 1, [])
-            return []
-        return restore(self, item, headers)
-
-    patch.setattr(Collector, "restore", careless)
 
 
 PLANTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], Schedule]] = {

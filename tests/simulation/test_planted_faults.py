@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from headrace.core import offset_map
-from headrace.core.ledger import Draft, Ledger
+from headrace.core.ledger import Ledger
 from headrace.core.records import Committed
-from headrace.core.runs import Runs
 from headrace.runtime.assignments import Assignments
 from headrace.testing.sink import SimulatedSink
+from tests.bugs import commit_highest_seen, map_dropped
 from tests.simulation.plants import is_seen
 from tests.simulation.schedules import schedule
 
@@ -23,24 +22,6 @@ def planted(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
     with monkeypatch.context() as patch:
         PLANTS[name](patch)
         yield
-
-
-def commit_highest_seen(patch: pytest.MonkeyPatch) -> None:
-    def encode(self: Ledger, records: Any, slot: str, nonce: int) -> Draft:
-        base = self.position
-        text = offset_map.encode(slot, nonce, base, Runs())
-        return Draft(records, Committed(base, text), base, Runs())
-
-    patch.setattr(Ledger, "_encode", encode)
-
-
-def map_dropped(patch: pytest.MonkeyPatch) -> None:
-    def encode(self: Ledger, records: Any, slot: str, nonce: int) -> Draft:
-        base, done = self._after(records)
-        text = offset_map.encode(slot, nonce, base, Runs())
-        return Draft(records, Committed(base, text), base, done)
-
-    patch.setattr(Ledger, "_encode", encode)
 
 
 def adoption_without_a_look(patch: pytest.MonkeyPatch) -> None:

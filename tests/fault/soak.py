@@ -1,0 +1,172 @@
+"""A long run under faults: does a worker keep its size? `python -m tests.fault.soak --minutes 30`.
+
+One of three workers is never ended; whatever else may happen happens to it, over and over, at a
+steady load. Its memory, file descriptors and threads are written down, and are to be flat. What
+came out is judged in the end.
+"""
+
+import argparse
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.fault import histories
+from tests.fault.faults import REPLICATED, Fault
+from tests.fault.scene import Scene, model_server
+from tests.fault.seeds import Seed
+from tests.fault.shapes import SHAPES
+from tests.fault.trial import code
+
+HISTORY = Path(__file__).with_name("soak.jsonl")
+SURVIVOR = "a"
+EVERY_S = 5.0
+MEMORY_GROWTH = 0.10
+"""What a worker's memory may grow by from the second sixth of the run to the last."""
+
+_SETTLES = 6
+"""The first sixth of the samples, in which caches fill, does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at a process.
+
+    Attributes:
+        at_s: Seconds since the run began.
+        memory_mb: Resident memory.
+        files: Open file descriptors.
+        threads: Threads.
+    """
+
+    at_s: float
+    memory_mb: float
+    files: int
+    threads: int
+
+    @classmethod
+    def of(cls, pid: int, at_s: float) -> "Sample":
+        """Look at a process."""
+        status = dict(
+            line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        )
+        memory_mb = int(status["VmRSS"].split()[0]) / 1024
+        files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        return cls(round(at_s, 1), round(memory_mb, 1), files, int(status["Threads"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Soak:
+    """What came of a run.
+
+    Attributes:
+        shape: The pipeline.
+        minutes: How long it was.
+        records: Records that were fed.
+        hits: How often each fault came to pass at which step of a commit.
+        samples: The surviving worker over time.
+        wrong: What is wrong with the history, empty where nothing is.
+        code: The commit that was tried.
+    """
+
+    shape: str
+    minutes: float
+    records: int
+    hits: Mapping[str, int]
+    samples: Sequence[Mapping[str, float]]
+    wrong: str
+    code: str
+
+
+def main() -> int:
+    """Run, append a line to the history, and return 1 if anything is wrong or grew."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0, help="how long (30)")
+    parser.add_argument("--shape", choices=[each.name for each in SHAPES], default="DAG")
+    parser.add_argument("--brokers", type=int, choices=(1, 3), default=3)
+    parser.add_argument("--history", type=Path, default=HISTORY, help=f"the file ({HISTORY.name})")
+    asked = parser.parse_args()
+    shape = next(each for each in SHAPES if each.name == asked.shape)
+    faults = [each for each in Fault if asked.brokers > 1 or each not in REPLICATED]
+    seed = Seed(0, shape, "classic", "dynamic", asked.brokers, faults)
+    with tempfile.TemporaryDirectory() as folder, model_server() as models:
+        scene = Scene(seed, Path(folder), models, spared=frozenset({SURVIVOR}))
+        with scene:
+            samples = under_fire(scene, faults, 60 * asked.minutes)
+            wrong = "; ".join(scene.wrong())
+        found = Soak(
+            shape.name,
+            asked.minutes,
+            scene.feed.written,
+            dict(sorted(scene.site.hits.items())),
+            [asdict(each) for each in samples],
+            wrong,
+            code(),
+        )
+    histories.append(asked.history, asdict(found))
+    grown = growth(samples)
+    print(report(found, samples))
+    return 1 if wrong or grown else 0
+
+
+def under_fire(scene: Scene, faults: Sequence[Fault], seconds: float) -> list[Sample]:
+    """Let faults strike in turn for so long; return what was seen of the survivor between them."""
+    begun, samples = time.monotonic(), list[Sample]()
+    waiting: list[Fault] = []
+    while (at_s := time.monotonic() - begun) < seconds:
+        samples.append(Sample.of(scene.fleet.pid(SURVIVOR), at_s))
+        if not waiting:
+            waiting = random.Random(len(samples)).sample(faults, len(faults))
+        time.sleep(EVERY_S)
+        scene.site.strike(waiting.pop())
+    return samples
+
+
+def growth(samples: Sequence[Sample]) -> list[str]:
+    """Return what was not flat, from the second sixth of the samples to the last."""
+    share = max(1, len(samples) // _SETTLES)
+    early, late = samples[share : 2 * share], samples[-share:]
+    if not early:
+        return ["too few samples"]
+    before, after = _middle(early, "memory_mb"), _middle(late, "memory_mb")
+    grown = []
+    if after > before * (1 + MEMORY_GROWTH):
+        grown.append(f"memory grew from {before:.0f} to {after:.0f} MB")
+    for name in ("files", "threads"):
+        # A client that is being replaced has its connections and threads twice for a moment.
+        before, after = _middle(early, name), _middle(late, name)
+        if after > before * (1 + MEMORY_GROWTH):
+            grown.append(f"{name} grew from {before:.0f} to {after:.0f}")
+    return grown
+
+
+def report(found: Soak, samples: Sequence[Sample]) -> str:
+    """Return a run as Markdown."""
+    share = max(1, len(samples) // _SETTLES)
+    parts = [samples[n : n + share] for n in range(0, len(samples), share)][:_SETTLES]
+    rows = ["| minutes | memory, MB | file descriptors | threads |", "| --- | --- | --- | --- |"]
+    rows += [
+        f"| {part[0].at_s / 60:.0f} to {part[-1].at_s / 60:.0f} | {_middle(part, 'memory_mb'):.0f}"
+        f" | {_middle(part, 'files'):.0f} | {_middle(part, 'threads'):.0f} |"
+        for part in parts
+    ]
+    faults: Counter[str] = Counter()
+    for hit, count in found.hits.items():
+        faults[hit.partition("@")[0]] += count
+    told = ", ".join(f"{fault} {count}" for fault, count in sorted(faults.items()))
+    judged = "; ".join(filter(None, [found.wrong, *growth(samples)])) or "nothing is wrong"
+    head = f"{found.shape}, {found.minutes:.0f} minutes, {found.records:,} records: {judged}"
+    return "\n".join([head, "", *rows, "", told])
+
+
+def _middle(samples: Sequence[Sample], name: str) -> float:
+    return float(statistics.median(getattr(each, name) for each in samples))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
