@@ -19,6 +19,7 @@ from headrace.core.models import Model
 from headrace.core.records import Commit, Outgoing, Record, TopicPartition
 from headrace.core.steps import ModelStep
 from headrace.core.topology import Source, Stage, Topology
+from headrace.errors import BrokerUnavailableError
 from headrace.kafka.admin import KafkaGroup
 from headrace.kafka.consumer import KafkaSource
 from headrace.kafka.producer import KafkaSink
@@ -299,8 +300,10 @@ class Member:
         answers = {}
         for partition in assignment.added:
             answers[partition] = self.resume_at.get(partition, -1)
-            if answers[partition] == -1:
-                answers[partition] = await self._resume_point(partition)
+            while answers[partition] == -1:
+                # Like a worker: a broker that is slow to answer is asked again.
+                with suppress(BrokerUnavailableError):
+                    answers[partition] = await self._resume_point(partition)
         self.assignment = assignment
         self.owned.update(assignment.added)
         await self._tell()

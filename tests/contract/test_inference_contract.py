@@ -403,11 +403,20 @@ def test_no_answer_in_time_is_a_timeout(place):
     asyncio.run(scenario())
 
 
+async def hanging(client: ModelClient) -> asyncio.Task[object]:
+    """Send a call that is never answered, and return it once the server has it."""
+    await client.infer([["connects"]])
+    # The call takes the connection that is there; one that had to connect might be overtaken.
+    call = asyncio.create_task(client.infer([["!hang"]]))
+    await asyncio.sleep(0)
+    await client.infer([["comes later"]])
+    return call
+
+
 def test_a_cancelled_call_leaves_the_client_usable(place):
     async def scenario():
         async with client_at(place) as client:
-            call = asyncio.create_task(client.infer([["!hang"]]))
-            await client.infer([["y"]])
+            call = await hanging(client)
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
@@ -435,8 +444,7 @@ async def until_noticed(client: ModelClient) -> None:
 def test_a_server_that_dies_during_a_call_uses_an_attempt_and_is_then_unavailable(place):
     async def scenario():
         async with client_at(place) as client:
-            call = asyncio.create_task(client.infer([["!hang"]]))
-            await client.infer([["y"]])
+            call = await hanging(client)
             await place.die()
             with pytest.raises(InferenceFailedError):
                 await call
