@@ -11,6 +11,9 @@ from typing import Self
 END_TXN = 26
 """Kafka's api key of the request that ends a transaction."""
 
+HEARTBEAT = 68
+"""Kafka's api key of a member's heartbeat under KIP-848, which also joins."""
+
 _HEAD = struct.Struct(">ih")
 _CHUNK = 65536
 
@@ -59,6 +62,7 @@ class Proxy:
 
     Attributes:
         delay_s: How long every chunk waits in each direction.
+        withheld: The api key of requests that are thrown away, also after `heal`.
         late_s: How long an `EndOfTransaction.LATE` is kept back.
         ends: How many ends of transactions were met as ordered.
         late: How many of them arrived late.
@@ -69,6 +73,7 @@ class Proxy:
         self.requests_silenced = threading.Event()
         self.answers_silenced = threading.Event()
         self.delay_s = 0.0
+        self.withheld: int | None = None
         self.late_s = 0.0
         self.ends = 0
         self.late = 0
@@ -160,6 +165,8 @@ class Proxy:
                 buffer += data
                 while (frame := _first_frame(buffer)) is not None:
                     buffer = buffer[len(frame) :]
+                    if _api_key(frame) == self.withheld:
+                        continue
                     end = self._taken(frame)
                     if end is None:
                         self._pass(frame, broker, self.requests_silenced)
@@ -170,7 +177,7 @@ class Proxy:
         _shut(broker)
 
     def _taken(self, frame: bytes) -> EndOfTransaction | None:
-        if self._ordered is None or _HEAD.unpack_from(frame)[1] != END_TXN:
+        if self._ordered is None or _api_key(frame) != END_TXN:
             return None
         with self._lock:
             if self._ordered is None:
@@ -222,6 +229,11 @@ def _first_frame(buffer: bytes) -> bytes | None:
         return None
     end = 4 + _HEAD.unpack_from(buffer)[0]
     return buffer[:end] if len(buffer) >= end else None
+
+
+def _api_key(frame: bytes) -> int:
+    key: int = _HEAD.unpack_from(frame)[1]
+    return key
 
 
 def _shut(each: socket.socket) -> None:

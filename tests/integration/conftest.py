@@ -34,6 +34,9 @@ def kafka(proxied_ports: tuple[int, int]) -> Iterator[EmbeddedKafka]:
         "controller.quorum.voters": f"1@127.0.0.1:{controller}",
         # The default of 5 s would make every rebalance of the new protocol cost as much.
         "group.consumer.heartbeat.interval.ms": "1000",
+        # As long as a worker's session of the old protocol; 45 s by default.
+        "group.consumer.min.session.timeout.ms": "6000",
+        "group.consumer.session.timeout.ms": "6000",
     }
     with EmbeddedKafka(port=port, properties=properties) as broker:
         yield broker

@@ -36,7 +36,7 @@ from headrace.kafka.properties import (
 )
 from headrace.kafka.topics import TopicAdmin, TopicDefinition
 from headrace.ports import Assignment, Bounds, GroupToken, Transaction
-from tests.network import EndOfTransaction
+from tests.network import HEARTBEAT, EndOfTransaction
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]
 
@@ -488,6 +488,54 @@ async def test_positions_step_over_markers_where_nothing_else_is(world_of):
 
     assert seen == {world.partition(0): 4}
     assert member.records == []
+
+
+@in_loop
+async def test_a_static_member_waits_for_the_place_of_one_that_died(world_of, proxy):
+    direct = world_of(protocol="consumer")
+    cut_off = World(proxy.address, direct.stage.pipeline, direct.topic, "consumer")
+    name = {"group.instance.id": "s"}
+    await direct.write(range(3))
+    async with Member(cut_off, "a", **name) as dead:
+        await dead.read(3)
+        proxy.requests_silenced.set()
+        dead.next.clear()
+        async with Member(direct, "a", **name) as member:
+            assert values(await member.read(3)) == [0, 1, 2]
+        proxy.heal()
+
+
+@in_loop
+async def test_what_others_finished_and_deleted_is_no_loss_to_one_that_was_away(
+    world_of, proxy, admin
+):
+    """Under KIP-848: it reads at its old place before it hears that it is no member any more."""
+    direct = world_of(protocol="consumer")
+    partition = direct.partition(0)
+    cut_off = World(proxy.address, direct.stage.pipeline, direct.topic, "consumer")
+    await direct.write(range(3))
+    async with Member(cut_off, "a") as away, asyncio.TaskGroup() as tasks:
+        await away.read(3)
+        away.commit = lambda: _soon(None)
+        reads = tasks.create_task(reading(away))
+        proxy.withheld = HEARTBEAT
+        proxy.requests_silenced.set()
+        async with Member(direct, "b") as other:
+            await direct.write(range(3, 6))
+            await other.read(6)
+            await other.commit()
+            end = other.next[partition]
+            for deleted in admin.delete_records([ClientPartition(*partition, end)]).values():
+                await asyncio.to_thread(deleted.result, 10)
+            gone = away.source._poller._gone
+            proxy.heal()
+            while not gone._since:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            proxy.withheld = None
+            await away.until(lambda: not away.owned)
+            reads.cancel()
+
+    assert not gone._since
 
 
 @in_loop

@@ -13,6 +13,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 
 from headrace.core.records import Record, TopicPartition
 from headrace.kafka.access import made
+from headrace.kafka.gone import GonePlaces
 from headrace.kafka.handover import Handover
 from headrace.kafka.membership import group_token
 from headrace.kafka.rebalances import Positions, Rebalances
@@ -33,6 +34,7 @@ _POSITIONS_EVERY_S = 1.0
 _REACHABLE_WITHIN_S = 10.0
 _WAKE_WITHIN_S = 0.5
 _FIRST_WITHIN_S = 2.0
+_JOIN_AGAIN_S = 0.5
 _SEEK_TRIES = 50
 _SEEK_AGAIN_S = 0.02
 
@@ -67,6 +69,7 @@ class Poller:
         self._handover = handover
         self._rebalances = rebalances
         self._trouble = Trouble(handover, topics)
+        self._gone = GonePlaces(self._trouble)
         self._commands: deque[Callable[[], None]] = deque()
         self._is_stopping = False
         self._epoch = 0
@@ -98,16 +101,9 @@ class Poller:
             ConfigError: The Kafka client does not take its properties.
         """
         try:
-            self._consumer = made(
-                Consumer, {**self._properties, "error_cb": self._trouble.on_error}
-            )
+            self._connect()
             self._require_access()
-            self._consumer.subscribe(
-                self._topics,
-                on_assign=self._on_assign,
-                on_revoke=self._on_revoke,
-                on_lost=self._on_revoke,
-            )
+            self._subscribe()
         except KafkaException as error:
             raise translated(error, "connecting to Kafka") from error
 
@@ -118,7 +114,10 @@ class Poller:
                 started = time.monotonic()
                 with self._trouble.ends("polling"):
                     self._turn()
+                    self._gone.look(self._consumer)
                     self._trouble.look_for_topics(self._consumer)
+                    if self._trouble.must_join_again:
+                        self._join_again()
                 if time.monotonic() - started > SLOW_S:
                     LOGGER.warning("a turn of the polling thread took over %.0f s", SLOW_S)
         finally:
@@ -145,6 +144,25 @@ class Poller:
             # Until the seek has returned, records may come from the placeholder.
             self._undecided.discard(partition)
             self._settle()
+
+    def _connect(self) -> None:
+        self._consumer = made(Consumer, {**self._properties, "error_cb": self._trouble.on_error})
+
+    def _subscribe(self) -> None:
+        self._consumer.subscribe(
+            self._topics,
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_revoke,
+        )
+
+    def _join_again(self) -> None:
+        self._consumer.close()
+        time.sleep(_JOIN_AGAIN_S)
+        self._trouble.joins()
+        self._halted.clear()
+        self._connect()
+        self._subscribe()
 
     def _require_access(self) -> None:
         try:
@@ -227,10 +245,11 @@ class Poller:
         error, partition, offset = message.error(), self._partition(message), message.offset() or 0
         if error is None or partition in self._undecided:
             return
+        if error.code() not in OUT_OF_RANGE:
+            self._trouble.on_record_error(error, partition)
         # A placeholder may fail as it likes; what is said of it may come after the seek.
-        if error.code() in OUT_OF_RANGE and offset < self._begun_at.get(partition, 0):
-            return
-        self._trouble.on_record_error(error, partition, offset)
+        elif offset >= self._begun_at.get(partition, 0):
+            self._gone.add(partition, offset)
 
     def _hand_over(self, messages: list[Message]) -> None:
         if self._undecided:
@@ -284,6 +303,7 @@ class Poller:
             self._reported = found
 
     def _on_assign(self, consumer: Consumer, partitions: list[ClientPartition]) -> None:
+        self._trouble.joined()
         with self._trouble.contained("assigning partitions"):
             self._epoch += 1
             added = [self._partition_of(each.topic, each.partition) for each in partitions]
@@ -339,6 +359,7 @@ class Poller:
     def _forget(self, partitions: Sequence[TopicPartition]) -> None:
         self._undecided.difference_update(partitions)
         self._paused.difference_update(partitions)
+        self._gone.forget(partitions)
         for each in partitions:
             self._since.pop(each, None)
             self._reported.pop(each, None)

@@ -82,6 +82,7 @@ _ALERT = re.compile(r"tls\S* alert .*(certificate|unknown ca|handshake failure)"
 _CERTIFICATE = "check kafka.security.tls.cert and key: the broker does not accept this certificate"
 # A fatal error that comes in the place of a record has no code but this text.
 _PLACE_TAKEN = KafkaError(KafkaError.FENCED_INSTANCE_ID).str()
+_PLACE_HELD = KafkaError(KafkaError.UNRELEASED_INSTANCE_ID).str()
 _TOKEN = re.compile(r"OAUTHBEARER|invalid_token")
 
 OUT_OF_RANGE = frozenset({KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET})
@@ -176,6 +177,11 @@ def _advice(error: KafkaError) -> str:
     if _ALERT.search(error.str()):
         return _CERTIFICATE
     return LOGIN.get(error.code(), "")
+
+
+def is_place_held(error: KafkaError) -> bool:
+    """Whether a static member may not join yet, because one of its name still is a member."""
+    return _PLACE_HELD in error.str()
 
 
 def _fenced(cause: KafkaError, doing: str, said: str) -> FencedError | None:

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from headrace.core.records import TopicPartition
-from headrace.errors import BrokerError, HeadraceError, OffsetOutOfRangeError
+from headrace.errors import BrokerError, FencedError, HeadraceError
 from headrace.kafka.handover import Handover
 from headrace.kafka.translate import (
     ALL_BROKERS_DOWN,
     FATAL,
     MISSING,
-    OUT_OF_RANGE,
     PARTITION_EOF,
+    is_place_held,
     refuses,
     translated,
 )
@@ -23,6 +23,9 @@ from headrace.kafka.translate import (
 LOGGER = logging.getLogger("headrace.kafka")
 
 SLOW_S = 1.0
+PLACE_FREE_WITHIN_S = 65.0
+"""Longest time that one who has died may hold its place: Kafka's longest session of KIP-848."""
+
 _MISSED_LOOKS = 5
 _LOOK_AGAIN_S = 1.0
 _LOOK_EVERY_S = 5.0
@@ -42,6 +45,8 @@ class Trouble:
         self._topics = tuple(topics)
         self._failure: HeadraceError | None = None
         self._is_cut_off = False
+        self._held_since: float | None = None
+        self._must_join_again = False
         self._missed = 0
         self._looked_at = time.monotonic()
         self._look_due = self._looked_at + _LOOK_EVERY_S
@@ -56,6 +61,19 @@ class Trouble:
         self._failure = self._failure or failure
         self._handover.fail(self._failure)
 
+    @property
+    def must_join_again(self) -> bool:
+        """Whether the group refused the member for now, which its client takes for final."""
+        return self._must_join_again and self._failure is None
+
+    def joins(self) -> None:
+        """A new client tries to join."""
+        self._must_join_again = False
+
+    def joined(self) -> None:
+        """The group took the member."""
+        self._held_since = None
+
     def heard(self) -> None:
         """A broker answered."""
         self._is_cut_off = False
@@ -69,22 +87,16 @@ class Trouble:
         else:
             self._judge(error, "talking to Kafka", logging.INFO)
 
-    def on_record_error(self, error: KafkaError, partition: TopicPartition, offset: int) -> None:
+    def on_record_error(self, error: KafkaError, partition: TopicPartition) -> None:
         """Judge an error that came in the place of a record."""
-        if error.code() == PARTITION_EOF:
-            return
-        if error.code() in OUT_OF_RANGE:
-            self.fail(
-                OffsetOutOfRangeError(
-                    f"{partition} no longer has offset {offset}, the next one to read: "
-                    "records were deleted before they were processed"
-                )
-            )
-        else:
+        if error.code() != PARTITION_EOF:
             read = partition.topic or ", ".join(self._topics)
             self._judge(error, f"reading {read}", logging.WARNING)
 
     def _judge(self, error: KafkaError, doing: str, level: int) -> None:
+        if is_place_held(error):
+            self._wait_for_place()
+            return
         # In the place of a record a fatal error has a code of its own, but is not marked fatal.
         if refuses(error) or error.fatal() or error.code() == FATAL:
             self.fail(translated(error, doing))
@@ -92,6 +104,26 @@ class Trouble:
             self._look_due = min(self._look_due, self._looked_at + _LOOK_AGAIN_S)
         else:
             LOGGER.log(level, "%s", translated(error, doing))
+
+    def _wait_for_place(self) -> None:
+        # The new group protocol lets nobody have a name before the session of its holder is over;
+        # the old one gives it to the newcomer and fences the holder.
+        now = time.monotonic()
+        if self._held_since is None:
+            self._held_since = now
+            LOGGER.warning(
+                "a member with this worker's slot is still in the group: joining again until its "
+                "session is over"
+            )
+        if now - self._held_since > PLACE_FREE_WITHIN_S:
+            self.fail(
+                FencedError(
+                    f"another member has held this worker's place in the group for "
+                    f"{PLACE_FREE_WITHIN_S:.0f} s: with static membership every worker needs a "
+                    "--slot of its own"
+                )
+            )
+        self._must_join_again = True
 
     def look_for_topics(self, consumer: Consumer) -> None:
         """Look for the topics from time to time; end the source if one stays away.
