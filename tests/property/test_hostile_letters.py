@@ -22,12 +22,11 @@ from headrace.core.standing import Evidence, Reached, lost, standing
 from headrace.core.whereabouts import Map
 from headrace.errors import ConfigError
 from headrace.kafka.dead_letters import mark_of, parsed
-from headrace.kafka.polling import Poller
+from headrace.kafka.messages import Messages
 from headrace.kafka.replay import batches, marked, select, sent_back
 from headrace.kafka.searching import Bound
 from headrace.kafka.tracing import Trail
 from headrace.kafka.translate import headers_of
-from headrace.ports import Fetched
 from headrace.telemetry.logs import JsonFormatter, TextFormatter
 from tests.property.hostile import HEADER_VALUES, JSON, VALUES, examples, nested, said, usual_stack
 from tests.unit import dags
@@ -264,16 +263,14 @@ def test_a_poll_with_a_header_that_cannot_be_read_is_handed_over_whole(caplog):
     def unreadable():
         raise SystemError("returned a result with an exception set")
 
-    poller = object.__new__(Poller)
-    poller._undecided, poller._epoch, poller._trouble = set(), 1, SimpleNamespace(failure=None)
-    poller._shared = {("in", 0): TopicPartition("in", 0)}
-    batches_: list[Fetched] = []
-    poller._handover = SimpleNamespace(put=batches_.append)
+    messages = Messages()
+    messages.place("in", 0)
 
-    poller._hand_over([message(0, lambda: [("a", b"1")]), message(1, unreadable), message(2, list)])
+    records = messages.records(
+        [message(0, lambda: [("a", b"1")]), message(1, unreadable), message(2, list)]
+    )
 
-    [batch] = batches_
-    assert [(each.offset, each.headers) for each in batch.records] == [
+    assert [(each.offset, each.headers) for each in records] == [
         (0, [("a", b"1")]),
         (1, None),
         (2, []),

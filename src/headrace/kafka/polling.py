@@ -5,19 +5,19 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from operator import methodcaller
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Message
 from confluent_kafka import TopicPartition as ClientPartition
 
-from headrace.core.records import Record, TopicPartition
+from headrace.core.records import TopicPartition
 from headrace.kafka.access import made
 from headrace.kafka.gone import GonePlaces
 from headrace.kafka.handover import Handover
 from headrace.kafka.membership import group_token
+from headrace.kafka.messages import Messages
 from headrace.kafka.rebalances import Positions, Rebalances
-from headrace.kafka.translate import NOT_STARTED, OUT_OF_RANGE, headers_of, translated
+from headrace.kafka.translate import NOT_STARTED, OUT_OF_RANGE, translated
 from headrace.kafka.trouble import SLOW_S, Trouble
 from headrace.ports import Assignment, Fetched
 
@@ -25,7 +25,6 @@ LOGGER = logging.getLogger("headrace.kafka")
 
 BATCH = 500
 CAPACITY = 4 * BATCH
-_HEADERS = methodcaller("headers")
 _OVERFLOW = 0.025
 _RESUMES_AT = 0.5
 _POLL_S = 0.05
@@ -73,8 +72,7 @@ class Poller:
         self._commands: deque[Callable[[], None]] = deque()
         self._is_stopping = False
         self._epoch = 0
-        # One object per partition for all its records: the key is the client's (topic, number).
-        self._shared: dict[tuple[str, int], TopicPartition] = {}
+        self._messages = Messages()
         self._since: dict[TopicPartition, int] = {}
         self._begun_at: dict[TopicPartition, int] = {}
         self._undecided: set[TopicPartition] = set()
@@ -210,7 +208,7 @@ class Poller:
         # with it. The second call, too, may run a rebalance; the client then drops what it had
         # queued, but knows nothing of the first record any more.
         rest = self._consumer.consume(BATCH - 1, 0)
-        if self._epoch == epoch or self._holds(epoch, self._partition(first)):
+        if self._epoch == epoch or self._holds(epoch, self._messages.place_of(first)):
             rest.insert(0, first)
         self._deliver(rest)
 
@@ -242,7 +240,8 @@ class Poller:
             self._hand_over(messages)
 
     def _judge(self, message: Message) -> None:
-        error, partition, offset = message.error(), self._partition(message), message.offset() or 0
+        error, offset = message.error(), message.offset() or 0
+        partition = self._messages.place_of(message)
         if error is None or partition in self._undecided:
             return
         if error.code() not in OUT_OF_RANGE:
@@ -252,32 +251,11 @@ class Poller:
             self._gone.add(partition, offset)
 
     def _hand_over(self, messages: list[Message]) -> None:
-        if self._undecided:
-            messages = [each for each in messages if self._partition(each) not in self._undecided]
-        try:
-            records = self._records(messages, _HEADERS)
-        except SystemError:  # see `headers_of`
-            LOGGER.warning(
-                "records are read without their headers: the name of one is not UTF-8",
-                extra={"event": "headers_unreadable"},
-            )
-            records = self._records(messages, headers_of)
-        if records:
+        if silent := self._undecided:
+            place_of = self._messages.place_of
+            messages = [each for each in messages if place_of(each) not in silent]
+        if records := self._messages.records(messages):
             self._put(Fetched(self._epoch, records))
-
-    def _records(self, messages: list[Message], headers: Callable[[Message], Any]) -> list[Record]:
-        shared = self._shared
-        return [
-            Record(
-                shared[each.topic(), each.partition()],  # type: ignore[index]
-                each.offset(),  # type: ignore[arg-type]
-                each.key(),
-                each.value(),
-                each.timestamp()[1],
-                headers(each),
-            )
-            for each in messages
-        ]
 
     def _put(self, batch: Fetched) -> None:
         # If a callback failed, the client may have assigned by itself and read from anywhere:
@@ -293,7 +271,7 @@ class Poller:
         asked = [ClientPartition(*each) for each in self._since if each not in self._undecided]
         with self._trouble.ends("reading positions"):
             found = {
-                self._partition_of(each.topic, each.partition): each.offset
+                self._messages.place(each.topic, each.partition): each.offset
                 for each in self._consumer.position(asked)
                 # Negative: nothing was read since the assignment or the seek.
                 if each.error is None and each.offset >= 0
@@ -306,7 +284,7 @@ class Poller:
         self._trouble.joined()
         with self._trouble.contained("assigning partitions"):
             self._epoch += 1
-            added = [self._partition_of(each.topic, each.partition) for each in partitions]
+            added = [self._messages.place(each.topic, each.partition) for each in partitions]
             assignment = Assignment(self._epoch, group_token(consumer), added)
             positions = self._rebalances.assigned(assignment, self._resolve_late)
             starts = {each: positions.get(each) for each in added}
@@ -337,7 +315,7 @@ class Poller:
             LOGGER.info("the first offsets of %s are unknown: %s", undecided, error)
             return {}
         return {
-            self._partition_of(each.topic, each.partition): max(each.offset, 0) for each in found
+            self._messages.place(each.topic, each.partition): max(each.offset, 0) for each in found
         }
 
     def _assign(self, partitions: list[ClientPartition]) -> None:
@@ -349,7 +327,7 @@ class Poller:
     def _on_revoke(self, _consumer: Consumer, partitions: list[ClientPartition]) -> None:
         with self._trouble.contained("revoking partitions"):
             self._epoch += 1
-            going = [self._partition_of(each.topic, each.partition) for each in partitions]
+            going = [self._messages.place(each.topic, each.partition) for each in partitions]
             try:
                 self._rebalances.revoked(self._epoch, going)
             finally:
@@ -403,9 +381,3 @@ class Poller:
             self._consumer.offsets_for_times(latest, timeout=_WAKE_WITHIN_S)
         except KafkaException as error:
             LOGGER.info("resumed partitions may take a second to start: %s", error)
-
-    def _partition(self, message: Message) -> TopicPartition:
-        return self._partition_of(message.topic() or "", message.partition() or 0)
-
-    def _partition_of(self, topic: str, partition: int) -> TopicPartition:
-        return self._shared.setdefault((topic, partition), TopicPartition(topic, partition))
