@@ -480,6 +480,27 @@ async def test_an_offset_that_was_deleted_is_an_error(setting):
     assert isinstance(await member.fails(), OffsetOutOfRangeError)
 
 
+async def test_an_offset_that_was_deleted_after_the_group_had_passed_it_is_no_error(setting):
+    """A member that was away may read where it was before it hears that others went on."""
+    source = await setting.topic(2)
+    passed, other = TopicPartition(source, 0), TopicPartition(source, 1)
+    await setting.write(source, *"abcde")
+    first = await setting.member("a", source)
+    await first.owns(passed, other)
+    sink = await setting.sink("a")
+    await sink.commit(setting.transaction(first.token, commit={passed: 4}))
+    await first.leave()
+    await setting.delete_records(passed, 3)
+
+    late = await setting.member("b", source, resume_at={passed: 1})
+    for value in "xyz":
+        await setting.write(source, value, partition=1)
+        await late.until(lambda value=value: value in late.values)
+    await late.leave()
+
+    assert late.values == ["x", "y", "z"]
+
+
 async def test_equal_partition_numbers_of_two_topics_go_to_the_same_member(setting):
     left, right = await setting.topic(4), await setting.topic(4)
     first = await setting.member("a", left, right)

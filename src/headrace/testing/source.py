@@ -139,7 +139,8 @@ class SimulatedSource:
                 continue
             log = self._logs[partition]
             if not log.start <= position <= log.end:
-                raise OffsetOutOfRangeError(f"{partition} has no offset {position}")
+                self._require_passed(partition, position)
+                continue
             if position < log.stable_end and len(records) < room:
                 found, position = log.read(position, room - len(records))  # noqa: PLW2901
                 records += found
@@ -149,6 +150,12 @@ class SimulatedSource:
         if not records and not positions:
             return None
         return Fetched(self._epoch, records, positions)
+
+    def _require_passed(self, partition: TopicPartition, position: int) -> None:
+        """Fail unless the group went on without this member, which then hears of it soon."""
+        committed = self._group.committed(partition, stable=False)
+        if committed is None or committed.offset is None or committed.offset <= position:
+            raise OffsetOutOfRangeError(f"{partition} has no offset {position}")
 
     async def _serve(self, listener: AssignmentListener) -> None:
         while True:
