@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeAlias
 
+from headrace.kafka.translate import let_go
+
 _LOOK_EVERY_S = 0.5
 _IDLE_S = 30.0
 
@@ -39,13 +41,17 @@ class CallThread:
         self._tasks.put((call, done))
         ended = asyncio.wrap_future(done)
         ended.add_done_callback(_retrieved)
-        while not ended.done():
-            await asyncio.wait({ended}, timeout=_LOOK_EVERY_S)
-            if not ended.done() and is_stuck():
-                self.stop()
-                self._tasks = self._start()
-                raise StuckError
-        ended.result()
+        try:
+            while not ended.done():
+                await asyncio.wait({ended}, timeout=_LOOK_EVERY_S)
+                if not ended.done() and is_stuck():
+                    self.stop()
+                    self._tasks = self._start()
+                    raise StuckError
+            ended.result()
+        finally:
+            # The error of the call has passed this frame, and would hold itself through them.
+            del done, ended
 
     def stop(self) -> None:
         """End the thread after the calls it has."""
@@ -71,6 +77,7 @@ def _work(tasks: "queue.SimpleQueue[_Task]", idle: Callable[[], None]) -> None:
         try:
             call()
         except BaseException as error:  # noqa: BLE001  (whoever waits for the call gets it)
+            let_go(error)
             done.set_exception(error)
         else:
             done.set_result(None)

@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -161,10 +160,9 @@ class KafkaSink:
         except TransactionAbortedError:
             self._is_doubtful = True
             raise
-        except (TransactionIndefiniteError, FencedError) as error:
+        except (TransactionIndefiniteError, FencedError):
             if not attempt.is_abandoned:
                 self._drop()
-            _forget_frames(error)
             raise
         finally:
             if self._attempt is attempt:
@@ -294,14 +292,6 @@ class _Attempt:
             raise TransactionIndefiniteError(
                 f"the transaction failed ({cause}) and could not be aborted ({said.str()})"
             ) from error
-
-
-def _forget_frames(error: BaseException) -> None:
-    # They hold the producer; it would end wherever the error is let go of, which may be the loop.
-    cause: BaseException | None = error
-    while cause is not None:
-        traceback.clear_frames(cause.__traceback__)
-        cause = cause.__context__
 
 
 def _until_done(call: Callable[[float], None], deadline: float) -> None:

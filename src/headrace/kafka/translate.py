@@ -100,11 +100,15 @@ MISSING = frozenset(
 
 
 def let_go(error: BaseException) -> None:
-    """Empty the frames that an error passed: its traceback would keep their clients alive.
+    """Empty the frames that an error and its causes passed, where they have ended.
 
-    A client that is only destroyed long after its broker has gone may hang for ever.
+    Its traceback would keep their clients alive, and a client that is only destroyed long after
+    its broker has gone may hang for ever.
     """
-    traceback.clear_frames(error.__traceback__)
+    passed: BaseException | None = error
+    while passed is not None:
+        traceback.clear_frames(passed.__traceback__)
+        passed = passed.__context__
 
 
 def kafka_error(error: KafkaException) -> KafkaError:
