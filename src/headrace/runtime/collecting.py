@@ -103,6 +103,8 @@ class Collector:
         """Take parts from an inlet; return what may go on."""
         ready: list[Item] = []
         for item in items:
+            if item.record.ledger.is_dropped:
+                continue  # its record is read again, and meets the others by that
             id_, index, count = item.id, None, None
             if self._is_gather and len(item.scope) > self._step.level:
                 id_, index, count = item.parent_id, item.index, item.scope[-1].children

@@ -377,6 +377,25 @@ async def test_a_drop_of_the_ledgers_forgets_what_waits_and_what_ended():
         assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 1}]}
 
 
+async def test_a_part_whose_ledger_was_dropped_while_it_was_on_its_way_meets_nobody():
+    """A call in the same stage may end after its partition has gone and come back."""
+    async with running(join_step(A, B)) as it:
+        it.tell("p.a", {"id": 1})
+        collector = it.collector("j")
+        [group] = collector.groups
+        [late] = [part.content for part in group.parts.values()]
+        for ledger in it.ledgers.values():
+            ledger.drop()
+        it.run.forget_dropped()
+        it.ledgers.clear()
+
+        assert collector.add([late], 0) == []
+        assert collector.waiting == 0
+        it.tell("p.a", {"id": 1})
+        it.tell("p.b", {"b": 1})
+        assert by_topic(await it.commit()) == {"out": [{"id": 1, "b": 1}]}
+
+
 async def test_only_the_id_that_waited_too_long_ends():
     async with running(join_step(A, B, timeout_s=10.0)) as it:
         it.tell("p.a", {"id": 1})
