@@ -7,10 +7,12 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from headrace.errors import LocalError
+from headrace.local.kafka import EmbeddedKafka
 from headrace.local.model_server import ModelServer
 from tests.fault.brokers import Brokers
 from tests.fault.clocks import jumping_clock
@@ -29,6 +31,8 @@ _INDEFINITE_S = 18.0
 _AT_A_STEP_S = 8.0
 _ORDERLY_S = 60.0
 _DISK_BYTES = 4096
+_STARTS = 3
+_PORT_FREE_S = 2.0
 _JUMPS_S = (-3600, -86_400, -5)
 """Back, and forward again. The library shows a clock that is ahead to whoever asks for the time,
 but not to a wait that is to end at one: librdkafka would wait as it does under no real clock."""
@@ -178,14 +182,14 @@ class Site:
             if time.monotonic() > until:
                 raise AssertionError("the broker did not end in order")
             time.sleep(0.05)
-        node.restart()
+        _start_again(node)
         return True
 
     def _crash_broker(self, _: str) -> bool:
         node = self.rng.choice(self.brokers.nodes)
         node.kill()
         time.sleep(self.rng.uniform(0.0, 3.0))
-        node.restart()
+        _start_again(node)
         return True
 
     def _fill_disk(self, _: str) -> bool:
@@ -197,7 +201,7 @@ class Site:
             time.sleep(0.1)
         is_full = not node.is_running
         node.kill()
-        node.restart()
+        _start_again(node)
         return is_full
 
     def _cut(self, _: str) -> bool:
@@ -259,6 +263,16 @@ class Site:
         self.fleet.replace(victim, jumping_clock(self.rng.choice(_JUMPS_S), 6.0, 5.0))
         time.sleep(13.0)
         return True
+
+
+def _start_again(node: EmbeddedKafka) -> None:
+    """Start a broker that has ended; while it was down somebody may have taken its port."""
+    for _ in range(_STARTS - 1):
+        with suppress(LocalError):
+            node.restart()
+            return
+        time.sleep(_PORT_FREE_S)
+    node.restart()
 
 
 _DEEDS: dict[Fault, Callable[[Site, str], bool]] = {
