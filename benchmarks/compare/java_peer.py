@@ -10,12 +10,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from headrace.local.java import find_java
-from headrace.local.kafka_jars import KAFKA_VERSION, LockedJar
+from headrace.local.kafka_jars import KAFKA_VERSION
+from headrace.local.maven import LockedJar, Maven, digest, read_lock
 from headrace.local.paths import cache_dir, locked
 
 PEER = Path(__file__).parent / "peers" / "streams"
@@ -32,14 +31,12 @@ ENDPOINT = "!+".join(
         "org.slf4j:slf4j-simple:2.0.20!",
     )
 )
-_CENTRAL = "https://repo.maven.apache.org/maven2"
 _RELEASE = "17"
 
 
 def locked_jars() -> list[LockedJar]:
     """Return the jars that the lock names, the compiler's among them."""
-    lines = [line.split() for line in LOCK.read_text().splitlines() if not line.startswith("#")]
-    return [LockedJar(coordinate, digest) for coordinate, digest in lines]
+    return read_lock(LOCK.read_text())
 
 
 def class_path(progress: Callable[[str], None] = lambda _: None) -> str:
@@ -67,7 +64,7 @@ def _build(folder: Path, progress: Callable[[str], None]) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="building-") as scratch:
         made = Path(scratch) / "peer"
         made.mkdir()
-        for jar in _downloaded(Path(scratch) / "repository"):
+        for jar in Maven(Path(scratch) / "repository").jars(locked_jars()):
             shutil.move(jar, made / jar.name)
         _compile(made)
         # Renamed as a whole, so that an interrupted build never looks like a peer.
@@ -89,41 +86,14 @@ def _compile(folder: Path) -> None:
         raise RuntimeError(f"the Kafka Streams peer does not compile:\n{done.stderr}")
 
 
-def _downloaded(repository: Path) -> list[Path]:
-    maven = _maven(repository)
-
-    def fetch(jar: LockedJar) -> Path:
-        path = Path(maven.create_dependency(jar.coordinate).artifact.resolve())
-        if hashlib.sha256(path.read_bytes()).hexdigest() != jar.sha256:
-            raise RuntimeError(f"{jar.coordinate} is not the jar that the lock names")
-        return path
-
-    with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(fetch, locked_jars()))
-
-
-def _maven(repository: Path) -> Any:
-    from jgo.maven import MavenContext
-
-    central = os.environ.get("HEADRACE_MAVEN_REPOSITORY", _CENTRAL).rstrip("/")
-    return MavenContext(repo_cache=repository, remote_repos={"central": central}, timeout=60)
-
-
 def resolved_lock() -> str:
     """Ask Maven Central what `ENDPOINT` and the compiler are now, as the lock writes it."""
-    from jgo.parse import Endpoint
-
+    head = "# The jars of the Kafka Streams peer, and its compiler: coordinate and SHA-256."
     with tempfile.TemporaryDirectory() as scratch:
-        maven = _maven(Path(scratch))
-        wanted = [maven.create_dependency(each) for each in Endpoint.parse(ENDPOINT).coordinates]
-        inputs, transitive = maven.resolver.resolve(wanted)
-        needed = [*inputs, *(each for each in transitive if each.scope in ("compile", "runtime"))]
-        names = sorted(f"{each.groupId}:{each.artifactId}:{each.version}" for each in needed)
-        lines = ["# The jars of the Kafka Streams peer, and its compiler: coordinate and SHA-256."]
-        for name in [*names, COMPILER]:
-            jar = Path(maven.create_dependency(name).artifact.resolve())
-            lines.append(f"{name} {hashlib.sha256(jar.read_bytes()).hexdigest()}")
-    return "\n".join(lines) + "\n"
+        maven = Maven(Path(scratch))
+        names = [*maven.resolved(ENDPOINT), COMPILER]
+        jars = [f"{name} {digest(maven.jar(name))}" for name in names]
+    return "\n".join([head, *jars]) + "\n"
 
 
 if __name__ == "__main__":

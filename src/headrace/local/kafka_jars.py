@@ -1,17 +1,14 @@
 """The jars of Apache Kafka: fetched once from Maven Central, then read from the cache."""
 
-import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from headrace.errors import LocalError
+from headrace.local.maven import LockedJar, Maven, read_lock
 from headrace.local.paths import cache_dir, locked
 
 KAFKA_VERSION = "4.3.1"
@@ -20,17 +17,6 @@ ENDPOINT = (
     f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}!"
     "+org.apache.logging.log4j:log4j-slf4j-impl:2.25.4!"
 )
-_CENTRAL = "https://repo.maven.apache.org/maven2"
-_DOWNLOADS = 8
-_TIMEOUT_S = 60
-
-
-@dataclass(frozen=True, slots=True)
-class LockedJar:
-    """A jar as the lock file names it: Maven coordinate and SHA-256 in hex."""
-
-    coordinate: str
-    sha256: str
 
 
 def kafka_jars(progress: Callable[[str], None] = lambda _: None) -> list[Path]:
@@ -58,9 +44,7 @@ def kafka_jars(progress: Callable[[str], None] = lambda _: None) -> list[Path]:
 
 def locked_jars() -> list[LockedJar]:
     """Return the jars that the lock file names."""
-    text = (files("headrace.local") / "kafka_jars.lock").read_text()
-    lines = [line.split() for line in text.splitlines() if not line.startswith("#")]
-    return [LockedJar(coordinate, digest) for coordinate, digest in lines]
+    return read_lock((files("headrace.local") / "kafka_jars.lock").read_text())
 
 
 def resolved_coordinates(repository: Path) -> list[str]:
@@ -69,13 +53,7 @@ def resolved_coordinates(repository: Path) -> list[str]:
     Args:
         repository: Folder for what is downloaded on the way.
     """
-    from jgo.parse import Endpoint
-
-    maven = _maven(repository)
-    wanted = [maven.create_dependency(each) for each in Endpoint.parse(ENDPOINT).coordinates]
-    inputs, transitive = maven.resolver.resolve(wanted)
-    needed = [*inputs, *(each for each in transitive if each.scope in ("compile", "runtime"))]
-    return sorted(f"{each.groupId}:{each.artifactId}:{each.version}" for each in needed)
+    return Maven(repository).resolved(ENDPOINT)
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -97,25 +75,7 @@ def _fill(folder: Path, progress: Callable[[str], None]) -> None:
 
 
 def _downloaded(repository: Path) -> list[Path]:
-    maven = _maven(repository)
-
-    def fetch(jar: LockedJar) -> Path:
-        path = Path(maven.create_dependency(jar.coordinate).artifact.resolve())
-        if hashlib.sha256(path.read_bytes()).hexdigest() != jar.sha256:
-            raise LocalError(f"{jar.coordinate} is not the jar that the lock file names")
-        return path
-
     try:
-        with ThreadPoolExecutor(_DOWNLOADS) as pool:
-            return list(pool.map(fetch, locked_jars()))
+        return Maven(repository).jars(locked_jars())
     except (OSError, RuntimeError) as error:
         raise LocalError(f"the jars of Kafka could not be downloaded: {error}") from error
-
-
-def _maven(repository: Path) -> Any:
-    # jgo's own `build` would also fetch a JDK to look at the jars; downloading needs none.
-    from jgo.maven import MavenContext
-
-    central = os.environ.get("HEADRACE_MAVEN_REPOSITORY", _CENTRAL).rstrip("/")
-    remotes = {"central": central}
-    return MavenContext(repo_cache=repository, remote_repos=remotes, timeout=_TIMEOUT_S)

@@ -10,7 +10,8 @@ import pytest
 
 from headrace.errors import LocalError
 from headrace.local import kafka_jars as jars
-from headrace.local.kafka_jars import LockedJar, locked_jars
+from headrace.local.kafka_jars import locked_jars
+from headrace.local.maven import LockedJar
 
 CONTENT = b"a jar"
 GOOD = hashlib.sha256(CONTENT).hexdigest()
