@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 
 from benchmarks.compare import competitors
 from benchmarks.compare.competitors import Peer
-from benchmarks.compare.feed import fed
 from benchmarks.compare.matrix import Case
-from benchmarks.compare.meter import FIRST_WITHIN_S, RunError, running
-from benchmarks.compare.scene import Scene, fresh_name
+from benchmarks.compare.meter import FIRST_WITHIN_S, RunError
+from benchmarks.compare.scene import Scene
+from benchmarks.compare.staging import under_feed
 from benchmarks.compare.watch import Watch, longest_silence, lost_and_doubled
 from headrace.local.process import Child
 
@@ -24,28 +24,16 @@ Spans = dict[str, tuple[float, float]]
 
 def faults(case: Case, scene: Scene) -> tuple[dict[str, float], str]:
     """Kill a worker, or let workers join, leave and die; return what was found and the command."""
-    topic = scene.new_topic("in", case.partitions)
-    out = scene.new_topic("out", case.partitions)
-    name = fresh_name(case.competitor.program)
-    peer = competitors.prepare(case, scene, name, topic, out)
-    try:
-        with (
-            Watch(scene.bootstrap, out, case.partitions) as watch,
-            running(peer, case.competitor.workers) as workers,
-            fed(scene.bootstrap, topic, case.partitions, case.rate) as feed,
-        ):
-            fleet = _Fleet(peer, workers, watch, case.partitions)
-            fleet.settle()
-            spans = fleet.is_killed() if case.kind == "duplicates" else fleet.changes()
-            written = feed.end()
-            watch.wait(lambda: _numbers(watch) >= written, _CALM_WITHIN_S)
-        if watch.wrong:
-            raise RunError(f"a wrong result came out: {watch.wrong[0][:200]!r}")
-    finally:
-        scene.delete(name, topic, out)
+    with under_feed(case, scene, case.rate) as run:
+        watch = run.watch
+        fleet = _Fleet(run.peer, run.workers, watch, case.partitions)
+        fleet.settle()
+        spans = fleet.is_killed() if case.kind == "duplicates" else fleet.changes()
+        written = run.feed.end()
+        watch.wait(lambda: _numbers(watch) >= written, _CALM_WITHIN_S)
     lost, doubled = lost_and_doubled([each.number for each in watch.sights], written)
     silences = {f"{what}_s": longest_silence(watch.sights, *span) for what, span in spans.items()}
-    return {"written": written, "lost": lost, "doubled": doubled, **silences}, peer.told()
+    return {"written": written, "lost": lost, "doubled": doubled, **silences}, run.peer.told()
 
 
 def _numbers(watch: Watch) -> int:

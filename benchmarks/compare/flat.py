@@ -8,7 +8,8 @@ from benchmarks.compare import competitors
 from benchmarks.compare.matrix import SMALL, Case
 from benchmarks.compare.meter import FIRST_WITHIN_S, RunError, running
 from benchmarks.compare.processes import exact_cpu_seconds
-from benchmarks.compare.scene import Scene, fresh_name, produce_all, values_between
+from benchmarks.compare.scene import Scene, produce_all, values_between
+from benchmarks.compare.staging import staged
 
 FEWEST_RECORDS = 300_000
 """A small backlog is put up again until so many records were measured."""
@@ -22,32 +23,28 @@ def flat(case: Case, scene: Scene) -> tuple[dict[str, float], str]:
     A backlog is written in one transaction, so it is there all at once when that is committed,
     and the worker is idle before. The first backlog is not measured.
     """
-    topic = scene.new_topic("in", case.partitions)
-    out = scene.new_topic("out", case.partitions)
-    name = fresh_name(case.competitor.program)
-    peer = competitors.prepare(case, scene, name, topic, out)
     backlogs = max(1, FEWEST_RECORDS // case.backlog)
-    try:
-        with running(peer, case.competitor.workers) as workers:
-            burst = _Burst(scene, case, topic, out)
-            burst.work_off(min(case.backlog, 10_000))
-            used = elapsed = 0.0
-            for _ in range(backlogs):
-                burst.write(case.backlog)
-                before, begun = exact_cpu_seconds(competitors.pids(workers)), time.perf_counter()
-                burst.commit_and_wait()
-                used += exact_cpu_seconds(competitors.pids(workers)) - before
-                elapsed += time.perf_counter() - begun
-            if said := competitors.dead(workers, peer):
-                raise RunError(said)
-    finally:
-        scene.delete(name, topic, out)
+    with (
+        staged(case, scene) as stage,
+        running(stage.peer, case.competitor.workers) as workers,
+    ):
+        burst = _Burst(scene, case, stage.topic, stage.out)
+        burst.work_off(min(case.backlog, 10_000))
+        used = elapsed = 0.0
+        for _ in range(backlogs):
+            burst.write(case.backlog)
+            before, begun = exact_cpu_seconds(competitors.pids(workers)), time.perf_counter()
+            burst.commit_and_wait()
+            used += exact_cpu_seconds(competitors.pids(workers)) - before
+            elapsed += time.perf_counter() - begun
+        if said := competitors.dead(workers, stage.peer):
+            raise RunError(said)
     records = backlogs * case.backlog
     return {
         "cpu_us": used / records * 1e6,
         "rate": records / elapsed,
         "records": records,
-    }, peer.told()
+    }, stage.peer.told()
 
 
 class _Burst:

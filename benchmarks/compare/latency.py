@@ -3,12 +3,12 @@
 import time
 
 from benchmarks.compare import competitors
-from benchmarks.compare.feed import fed
 from benchmarks.compare.matrix import Case
-from benchmarks.compare.meter import FIRST_WITHIN_S, RunError, running
+from benchmarks.compare.meter import FIRST_WITHIN_S, RunError
 from benchmarks.compare.processes import cpu_seconds
-from benchmarks.compare.scene import Scene, fresh_name
-from benchmarks.compare.watch import Watch, delays_ms
+from benchmarks.compare.scene import Scene
+from benchmarks.compare.staging import under_feed
+from benchmarks.compare.watch import delays_ms
 
 WARM_S = 3.0
 UP_TO_DATE_WITHIN_S = 15.0
@@ -18,34 +18,22 @@ _REST_WITHIN_S = 20.0
 
 def latency(case: Case, scene: Scene, seconds: float, rate: float) -> tuple[dict[str, float], str]:
     """Measure a case; return its metrics and how it was started."""
-    topic = scene.new_topic("in", case.partitions)
-    out = scene.new_topic("out", case.partitions)
-    name = fresh_name(case.competitor.program)
-    peer = competitors.prepare(case, scene, name, topic, out)
-    try:
-        with (
-            Watch(scene.bootstrap, out, case.partitions) as watch,
-            running(peer, case.competitor.workers) as workers,
-            fed(scene.bootstrap, topic, case.partitions, rate) as feed,
-        ):
-            if not watch.wait(lambda: bool(watch.sights), FIRST_WITHIN_S):
-                dead = competitors.dead(workers, peer)
-                raise RunError(dead or f"nothing became visible in {FIRST_WITHIN_S:.0f} s")
-            watch.wait(watch.is_up_to_date, UP_TO_DATE_WITHIN_S)
-            time.sleep(WARM_S)
-            since, used = time.time(), cpu_seconds(competitors.pids(workers))
-            time.sleep(seconds)
-            until, used = time.time(), cpu_seconds(competitors.pids(workers)) - used
-            written = feed.end()
-            everything = watch.wait(lambda: len(watch.sights) >= written, _REST_WITHIN_S)
-            if not everything:
-                dead = competitors.dead(workers, peer)
-                raise RunError(dead or f"{len(watch.sights)} of {written} records came out")
-        if watch.wrong:
-            raise RunError(f"a wrong result came out: {watch.wrong[0][:200]!r}")
-        found = delays_ms(watch.sights, since, until)
-    finally:
-        scene.delete(name, topic, out)
+    with under_feed(case, scene, rate) as run:
+        watch, workers = run.watch, run.workers
+        if not watch.wait(lambda: bool(watch.sights), FIRST_WITHIN_S):
+            dead = competitors.dead(workers, run.peer)
+            raise RunError(dead or f"nothing became visible in {FIRST_WITHIN_S:.0f} s")
+        watch.wait(watch.is_up_to_date, UP_TO_DATE_WITHIN_S)
+        time.sleep(WARM_S)
+        since, used = time.time(), cpu_seconds(competitors.pids(workers))
+        time.sleep(seconds)
+        until, used = time.time(), cpu_seconds(competitors.pids(workers)) - used
+        written = run.feed.end()
+        everything = watch.wait(lambda: len(watch.sights) >= written, _REST_WITHIN_S)
+        if not everything:
+            dead = competitors.dead(workers, run.peer)
+            raise RunError(dead or f"{len(watch.sights)} of {written} records came out")
+    found = delays_ms(watch.sights, since, until)
     return {
         "rate": len(found) / (until - since),
         "cpu_us": used / len(found) * 1e6,
@@ -53,4 +41,4 @@ def latency(case: Case, scene: Scene, seconds: float, rate: float) -> tuple[dict
         "p99_ms": found[int(len(found) * 0.99)],
         "max_ms": found[-1],
         "records": len(found),
-    }, peer.told()
+    }, run.peer.told()
