@@ -9,7 +9,7 @@ from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as ClientPartition
 
 from headrace.core.records import TopicPartition
-from headrace.testing.history import Origin, Verdict, judge
+from headrace.testing.history import Origin, Verdict, asked_late, judge
 from tests.fault.dag_runs import read_all
 from tests.fault.feeding import ABORTED
 from tests.fault.relay import Call
@@ -56,16 +56,15 @@ class Held:
         asked: dict[Origin, float] = {}
         for at, texts in calls or ():
             asked.update({places[number]: at for number in map(number_in, texts)})
-        self.asked_late_s = [asked[each] - at for each, at in durable.items() if each in asked]
-        self.asked_late_s = sorted(late for late in self.asked_late_s if late > 0)
+        late = asked_late(asked, durable)
+        self.asked_late_s = sorted(late.values())
         return judge(
             self._inputs,
             self._shape.endings(self._written, self._letters),
             origin=origin_of,
             lane=(lambda record: record.key) if self._shape.keeps_order else None,
             aborted=self._aborted,
-            asked=asked,
-            durable={each: at + ZOMBIES_ASK_S for each, at in durable.items()},
+            again=[each for each, seconds in late.items() if seconds > ZOMBIES_ASK_S],
         )
 
     def dump(self, folder: Path) -> None:

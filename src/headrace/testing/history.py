@@ -1,6 +1,5 @@
 """Whether what came out of a run is what went in: once each, in order, and as committed."""
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -53,6 +52,19 @@ def origin_of(result: Record) -> Origin:
     raise HeadraceError(f"{result} does not say where it comes from")
 
 
+def asked_late(
+    asked: Mapping[Origin, float], durable: Mapping[Origin, float]
+) -> dict[Origin, float]:
+    """Return by how many seconds models were asked after a source record's outcome was durable.
+
+    Args:
+        asked: When a model was asked about a source record last.
+        durable: When its outcome could be seen first, on the same clock.
+    """
+    lags = {each: at - durable[each] for each, at in asked.items() if each in durable}
+    return {each: lag for each, lag in lags.items() if lag > 0}
+
+
 def judge(
     inputs: Iterable[Record],
     results: Iterable[Record],
@@ -61,8 +73,7 @@ def judge(
     lane: Callable[[Record], object] | None = lambda record: record.key or record.offset,
     finished: Callable[[TopicPartition, int], bool] | None = None,
     aborted: Collection[Origin] = (),
-    asked: Mapping[Origin, float] | None = None,
-    durable: Mapping[Origin, float] | None = None,
+    again: Iterable[Origin] = (),
 ) -> Verdict:
     """Compare committed results with the source records they should come from.
 
@@ -75,12 +86,10 @@ def judge(
         finished: Whether the group's committed offsets and metadata call a source record
             finished; None leaves that unchecked.
         aborted: Records of the source's log whose transaction was aborted.
-        asked: When a model was asked about a source record last.
-        durable: When its outcome could be seen first, on the same clock.
+        again: Records that a model was asked about too late, from `asked_late`.
     """
     sources: dict[Origin, Record] = {(r.partition, r.offset): r for r in inputs}
     found: dict[Origin, int] = dict.fromkeys(sources, 0)
-    seen = durable or {}
     unexpected: list[str] = []
     read_aborted: list[str] = []
     reordered: list[str] = []
@@ -107,7 +116,7 @@ def judge(
             _text(o) for o, n in found.items() if finished is not None and finished(*o) != (n > 0)
         ),
         aborted=tuple(read_aborted),
-        again=tuple(_text(o) for o, at in (asked or {}).items() if at > seen.get(o, math.inf)),
+        again=tuple(map(_text, again)),
         unexpected=tuple(unexpected),
     )
 

@@ -3,6 +3,7 @@ import pytest
 from headrace.core.records import Record, TopicPartition
 from headrace.errors import HeadraceError
 from headrace.testing import judge
+from headrace.testing.history import asked_late
 
 IN, OUT = TopicPartition("in", 0), TopicPartition("out", 0)
 INPUTS = [Record(IN, offset, b"k%d" % (offset % 2), b"") for offset in range(4)]
@@ -80,6 +81,7 @@ def test_a_result_of_an_aborted_record_is_seen():
 
 def test_a_record_that_a_model_saw_after_its_outcome_was_durable_is_seen():
     asked = {(IN, 0): 1.0, (IN, 1): 2.0, (IN, 2): 3.0}
-    verdict = judge(INPUTS, results(0, 1, 2, 3), asked=asked, durable={(IN, 0): 1.5, (IN, 1): 1.5})
+    late = asked_late(asked, durable={(IN, 0): 1.5, (IN, 1): 1.5})
+    verdict = judge(INPUTS, results(0, 1, 2, 3), again=late)
 
     assert verdict.again == ("in-0@1",)
