@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from headrace.local.model_server import ModelServer
-from tests.fault import histories, shapes
+from tests.fault import histories, reports, shapes
 from tests.fault.relay import Mood
 from tests.fault.scene import PARTITIONS, Scene, model_server
 from tests.fault.seeds import Seed
@@ -98,13 +98,13 @@ def figures(known: Sequence[Measured]) -> Iterator[tuple[str, str, str, float, f
 
 def report(known: Sequence[Measured]) -> str:
     """Return the figures as Markdown."""
-    rows = ["| what | protocol | membership | median, s | worst, s | bound, s |"]
-    rows.append("| --- | --- | --- | --- | --- | --- |")
+    rows = []
     for what, protocol, membership, middle, worst, kept in figures(known):
         bound = _bound(what, protocol, membership)
         told = "" if bound is None else f"{bound:g}{'' if kept else ' (not kept)'}"
-        rows.append(f"| {what} | {protocol} | {membership} | {middle:.2f} | {worst:.2f} | {told} |")
-    return "\n".join(rows)
+        rows.append([what, protocol, membership, f"{middle:.2f}", f"{worst:.2f}", told])
+    head = ["what", "protocol", "membership", "median, s", "worst, s", "bound, s"]
+    return "\n".join(reports.table(head, rows))
 
 
 def _bound(what: str, protocol: str, membership: str) -> float | None:

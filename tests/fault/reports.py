@@ -46,9 +46,9 @@ def campaign(results: Iterable[Result]) -> str:
             f" another one had finished them, {latest_s:.1f} s later at most."
         ),
         "",
-        *_table(["seeds", *(", ".join(each) for each in _GROUPS)], _seeds(results)),
+        *table(["seeds", *(", ".join(each) for each in _GROUPS)], _seeds(results)),
         "",
-        *_table(["fault", "protocol", *_STEPS], _coverage(results)),
+        *table(["fault", "protocol", *_STEPS], _coverage(results)),
     ]
     return "\n".join([*lines, *("\n" + told(each) for each in wrong)])
 
@@ -81,5 +81,6 @@ def _coverage(results: Sequence[Result]) -> list[list[str]]:
     ]
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a table."""
     return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.fault import histories
+from tests.fault import histories, reports
 from tests.fault.faults import REPLICATED, Fault
 from tests.fault.scene import Scene, model_server
 from tests.fault.seeds import Seed
@@ -149,19 +149,21 @@ def report(found: Soak, samples: Sequence[Sample]) -> str:
     """Return a run as Markdown."""
     share = max(1, len(samples) // _SETTLES)
     parts = [samples[n : n + share] for n in range(0, len(samples), share)][:_SETTLES]
-    rows = ["| minutes | memory, MB | file descriptors | threads |", "| --- | --- | --- | --- |"]
-    rows += [
-        f"| {part[0].at_s / 60:.0f} to {part[-1].at_s / 60:.0f} | {_middle(part, 'memory_mb'):.0f}"
-        f" | {_middle(part, 'files'):.0f} | {_middle(part, 'threads'):.0f} |"
+    rows = [
+        [
+            f"{part[0].at_s / 60:.0f} to {part[-1].at_s / 60:.0f}",
+            *(f"{_middle(part, name):.0f}" for name in ("memory_mb", "files", "threads")),
+        ]
         for part in parts
     ]
+    table = reports.table(["minutes", "memory, MB", "file descriptors", "threads"], rows)
     faults: Counter[str] = Counter()
     for hit, count in found.hits.items():
         faults[hit.partition("@")[0]] += count
     told = ", ".join(f"{fault} {count}" for fault, count in sorted(faults.items()))
     judged = "; ".join(filter(None, [found.wrong, *growth(samples)])) or "nothing is wrong"
     head = f"{found.shape}, {found.minutes:.0f} minutes, {found.records:,} records: {judged}"
-    return "\n".join([head, "", *rows, "", told])
+    return "\n".join([head, "", *table, "", told])
 
 
 def _middle(samples: Sequence[Sample], name: str) -> float:

@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from headrace.local.kafka import EmbeddedKafka
 from headrace.local.model_server import ModelServer
 from headrace.local.ports import free_port
+from tests.fault.brokers import SETTLE_FAST
 from tests.network import Proxy, proxied
 
 TopicFactory = Callable[..., str]
@@ -32,11 +33,8 @@ def kafka(proxied_ports: tuple[int, int]) -> Iterator[EmbeddedKafka]:
     properties = {
         **proxied(port, controller, front, behind),
         "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-        # The default of 5 s would make every rebalance of the new protocol cost as much.
-        "group.consumer.heartbeat.interval.ms": "1000",
-        # As long as a worker's session of the old protocol; 45 s by default.
-        "group.consumer.min.session.timeout.ms": "6000",
-        "group.consumer.session.timeout.ms": "6000",
+        # A heartbeat of 5 s, the default, would make every rebalance of KIP-848 cost as much.
+        **SETTLE_FAST,
     }
     with EmbeddedKafka(port=port, properties=properties) as broker:
         yield broker

@@ -257,6 +257,12 @@ CHUNKED = b"transfer-encoding: chunked\r\n\r\n" + b"".join(
 WHOLE = b"content-length: %d\r\n\r\n%b" % (len(SAID), SAID)
 
 
+async def skip_request(reader):
+    head = await reader.readuntil(b"\r\n\r\n")
+    size = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+    await reader.readexactly(int(size or 0))
+
+
 @asynccontextmanager
 async def answering_server(*parts):
     """An HTTP server that answers every call with these bytes, a moment apart, and counts.
@@ -269,9 +275,8 @@ async def answering_server(*parts):
         nonlocal opened
         opened += 1
         with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                size = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-                await reader.readexactly(int(size))
+            while True:
+                await skip_request(reader)
                 for part in parts:
                     writer.write(part)
                     await asyncio.sleep(0.01)
@@ -349,18 +354,15 @@ async def closing_server(after):
     """An HTTP server that leaves out every call whose number is in `after`, and cuts it."""
     seen = 0
     writers = []
-    body = json.dumps({"outputs": [output("BYTES", [1], ["A"])]}).encode()
 
     async def serve(reader, writer):
         nonlocal seen
-        while head := await reader.readuntil(b"\r\n\r\n"):
-            lines = head.decode().lower().split("\r\n")
-            sizes = [int(line[15:]) for line in lines if line.startswith("content-length:")]
-            await reader.readexactly(sum(sizes))
+        while True:
+            await skip_request(reader)
             seen += 1
             if seen in after:
                 break
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+            writer.write(FINE + WHOLE)
         writer.transport.abort()
 
     async def accept(reader, writer):
