@@ -284,14 +284,15 @@ def test_a_chart_with_a_hole_is_followed_by_the_whole_one_after_a_replay(scene):
 
 
 def test_a_replay_long_after_the_timeout_of_a_gather_is_waited_for_anew(scene):
-    s = scene(more=", timeout: 2s")
+    # Longer than it may take until all stages of a worker have their partitions.
+    s = scene(more=", timeout: 6s")
     s.feed(f"{s.name}.in", chart("a", *TORN))
     with s.worker():
         s.until(lambda: len(s.letters()) == 3)
         s.until_finished()
     fix(s)
 
-    time.sleep(2.0)
+    time.sleep(6.0)
     s.headrace("dlq", "replay", "FILE")
     with s.worker():
         s.until(lambda: len(results(s)) == 1)
