@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Self
 
 import pytest
+from confluent_kafka import IsolationLevel
 from confluent_kafka import TopicPartition as ClientPartition
+from confluent_kafka.admin import OffsetSpec
 
 from headrace.core.models import Model
 from headrace.core.records import Commit, Committed, Outgoing, Record, TopicPartition
@@ -27,6 +29,7 @@ from headrace.errors import (
 from headrace.kafka import polling, producer, rebalances
 from headrace.kafka.admin import KafkaGroup
 from headrace.kafka.consumer import KafkaSource
+from headrace.kafka.listing import leader_client, list_offsets
 from headrace.kafka.producer import KafkaSink
 from headrace.kafka.properties import (
     SESSION_TIMEOUT_MS,
@@ -843,6 +846,18 @@ async def test_starts_follow_the_source(world_of):
 
     # A marker stands behind the records.
     assert found == [0, 11, 3, 11]
+
+
+def test_leaders_are_found_by_a_client_that_is_just_told_where_brokers_are(topic, proxy):
+    place = TopicPartition(topic(), 0)
+    proxy.delay_s = 0.2
+
+    client = leader_client({"bootstrap.servers": proxy.address}, place.topic, 3.0)
+    # Between the answers to its first question, what the server can do, and its second.
+    time.sleep(0.6)
+
+    level = IsolationLevel.READ_COMMITTED
+    assert list_offsets(client, {place: OffsetSpec.latest()}, level, 3.0) == {place: 0}
 
 
 @in_loop

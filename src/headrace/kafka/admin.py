@@ -15,7 +15,7 @@ from headrace.core.records import Committed, TopicPartition
 from headrace.core.topology import Stage, Topology
 from headrace.errors import BrokerUnavailableError, ConfigError
 from headrace.kafka.committed import CommittedOffsets
-from headrace.kafka.listing import answered, list_offsets
+from headrace.kafka.listing import answered, leader_client, list_offsets
 from headrace.kafka.properties import admin_properties, producer_properties, slot_of
 from headrace.kafka.translate import kafka_error, let_go, translated
 from headrace.ports import Bounds
@@ -191,7 +191,9 @@ class KafkaGroup:
 
     def _client(self) -> AdminClient:
         if self._admin is None:
-            self._admin = AdminClient(admin_properties(self._topology))
+            self._admin = leader_client(
+                admin_properties(self._topology), self._stage.topics[-1], _ANSWER_WITHIN_S
+            )
         return self._admin
 
     def _bounds(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Bounds]:

@@ -193,6 +193,8 @@ def _connection(topology: Topology, client_id: str) -> dict[str, Any]:
         "retry.backoff.ms": 10,
         "reconnect.backoff.max.ms": 1_000,
         "statistics.interval.ms": 0,
+        # A topic that was deleted is missed, not made anew with a broker's defaults.
+        "allow.auto.create.topics": False,
         "log_level": 5,
         "logger": LOGGER,
     }

@@ -15,6 +15,7 @@ from headrace.core.retention import TraceWindow
 from headrace.core.topology import Stage, Topology
 from headrace.errors import BrokerError, BrokerUnavailableError, SecurityError
 from headrace.kafka.admin import KafkaGroup
+from headrace.kafka.listing import leader_client
 from headrace.kafka.properties import admin_properties
 from headrace.kafka.translate import kafka_error, let_go, translated
 
@@ -143,7 +144,8 @@ class Purge:
 
     def _client(self) -> Any:
         if self._admin is None:
-            self._admin = AdminClient(self._connection)
+            topic = next(iter(self._readers))
+            self._admin = leader_client(self._connection, topic, _ANSWER_WITHIN_S)
         return self._admin
 
     def _complain(self, error: BrokerError) -> None:

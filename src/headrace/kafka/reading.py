@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from headrace.core.records import Record, TopicPartition
 from headrace.errors import BrokerUnavailableError, MissingTopicsError
-from headrace.kafka.listing import list_offsets
+from headrace.kafka.listing import leader_client, list_offsets
 from headrace.kafka.translate import headers_of, kafka_error, let_go, translated
 
 ANSWER_WITHIN_S = 10.0
@@ -279,8 +279,12 @@ def _offsets_now(
     questions: Sequence[Mapping[TopicPartition, Any]],
     level: IsolationLevel,
 ) -> Sequence[Mapping[TopicPartition, int]]:
-    client = AdminClient(dict(connection))
+    topics = [place.topic for asked in questions for place in asked]
+    if not topics:
+        return [{} for _ in questions]
+    client = None
     try:
+        client = leader_client(connection, topics[0], ANSWER_WITHIN_S)
         return [list_offsets(client, asked, level, ANSWER_WITHIN_S) for asked in questions]
     except KafkaException as error:
         let_go(error)

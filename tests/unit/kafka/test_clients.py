@@ -6,7 +6,7 @@ import pytest
 
 from headrace.core.records import TopicPartition
 from headrace.errors import BrokerError
-from headrace.kafka import access, reading
+from headrace.kafka import access, listing, reading
 
 NOWHERE = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
 
@@ -16,7 +16,7 @@ def clients(monkeypatch):
     """Every administrative client made, as far as it is still there."""
     made: list[weakref.ref[object]] = []
 
-    for module in (access, reading):
+    for module in (access, listing, reading):
         kind = module.AdminClient
 
         def make(properties, kind=kind):

@@ -11,7 +11,7 @@ from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaException
 from headrace.core.records import TopicPartition
 from headrace.core.topology import Topology
 from headrace.errors import BrokerUnavailableError
-from headrace.kafka import admin
+from headrace.kafka import admin, listing
 from headrace.kafka.listing import list_offsets
 from headrace.kafka.translate import translated
 from headrace.ports import Bounds
@@ -32,6 +32,9 @@ class Client:
 
     def __init__(self, *offsets: int | None) -> None:
         self.offsets = deque(offsets)
+
+    def list_topics(self, _topic, _within_s):
+        pass
 
     def list_offsets(self, asked, **_settings):
         answer: Future[SimpleNamespace] = Future()
@@ -71,7 +74,7 @@ def topology(tmp_path) -> Topology:
 
 def test_a_partition_does_not_begin_where_an_answer_without_an_offset_would(topology, monkeypatch):
     clients = [Client(OFFSET_INVALID), Client(3, 9), Client(OFFSET_INVALID), Client(3)]
-    monkeypatch.setattr(admin, "AdminClient", lambda _: clients.pop(0))
+    monkeypatch.setattr(listing, "AdminClient", lambda _: clients.pop(0))
 
     async def asked():
         group = admin.KafkaGroup(topology, topology.stages[0])

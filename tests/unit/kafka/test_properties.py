@@ -77,6 +77,11 @@ def test_nothing_is_committed_or_reset_behind_our_back():
     assert found["auto.offset.reset"] == "error"
 
 
+def test_no_client_creates_a_topic_by_asking_for_it():
+    for found in (consumer(), producer(), admin_properties(topology())):
+        assert found["allow.auto.create.topics"] is False
+
+
 def test_only_static_membership_names_the_instance():
     assert "group.instance.id" not in consumer()
     assert consumer(membership="static")["group.instance.id"] == "eu.tweets.translate.0"
