@@ -26,11 +26,11 @@ from tests.fault.trial import code
 HISTORY = Path(__file__).with_name("soak.jsonl")
 SURVIVOR = "a"
 EVERY_S = 5.0
-MEMORY_GROWTH = 0.10
-"""What a worker's memory may grow by from the second sixth of the run to the last."""
+GROWTH = 0.10
+"""What a worker may grow by from the second third of the run to the last."""
 
-_SETTLES = 6
-"""The first sixth of the samples, in which caches fill, does not count."""
+_ROWS = 6
+"""Parts of a run in the report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,27 +128,27 @@ def under_fire(scene: Scene, faults: Sequence[Fault], seconds: float) -> list[Sa
 
 
 def growth(samples: Sequence[Sample]) -> list[str]:
-    """Return what was not flat, from the second sixth of the samples to the last."""
-    share = max(1, len(samples) // _SETTLES)
-    early, late = samples[share : 2 * share], samples[-share:]
+    """Return what was not flat, from the second third of the samples to the last.
+
+    In the first third caches fill, and clients of Kafka are made, each at its first need.
+    """
+    third = len(samples) // 3
+    early, late = samples[third : 2 * third], samples[2 * third :]
     if not early:
         return ["too few samples"]
-    before, after = _middle(early, "memory_mb"), _middle(late, "memory_mb")
     grown = []
-    if after > before * (1 + MEMORY_GROWTH):
-        grown.append(f"memory grew from {before:.0f} to {after:.0f} MB")
-    for name in ("files", "threads"):
-        # A client that is being replaced has its connections and threads twice for a moment.
+    # Medians: a client that is being replaced is there twice for a moment.
+    for name, unit in (("memory_mb", " MB"), ("files", ""), ("threads", "")):
         before, after = _middle(early, name), _middle(late, name)
-        if after > before * (1 + MEMORY_GROWTH):
-            grown.append(f"{name} grew from {before:.0f} to {after:.0f}")
+        if after > before * (1 + GROWTH):
+            grown.append(f"{name.partition('_')[0]} grew from {before:.0f} to {after:.0f}{unit}")
     return grown
 
 
 def report(found: Soak, samples: Sequence[Sample]) -> str:
     """Return a run as Markdown."""
-    share = max(1, len(samples) // _SETTLES)
-    parts = [samples[n : n + share] for n in range(0, len(samples), share)][:_SETTLES]
+    share = max(1, len(samples) // _ROWS)
+    parts = [samples[n : n + share] for n in range(0, len(samples), share)][:_ROWS]
     rows = [
         [
             f"{part[0].at_s / 60:.0f} to {part[-1].at_s / 60:.0f}",

@@ -22,8 +22,8 @@ def test_a_worker_that_keeps_its_size_is_flat():
 
 
 def test_what_grows_is_told():
-    assert growth(samples(200, 40, 20)) == ["memory grew from 124 to 193 MB"]
+    assert growth(samples(200, 40, 20)) == ["memory grew from 150 to 184 MB"]
     assert growth(samples(100, 80, 30)) == [
-        "files grew from 50 to 77",
-        "threads grew from 22 to 29",
+        "files grew from 60 to 74",
+        "threads grew from 25 to 28",
     ]
