@@ -1,5 +1,6 @@
 """Situations of a DAG that random schedules reach rarely, each written down."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,20 @@ defaults: {ordering: %s, batch: {max_size: 3}, retry: {max_attempts: 20, max_del
 
 def up(path: str, field: str) -> str:
     return f"model: upper, inputs: {{a: {path}}}, outputs: {{{field}: x}}"
+
+
+class Churn(Run):
+    """A run in which a second worker joins and leaves while calls are under way."""
+
+    async def act(self) -> None:
+        (fleet,) = self.fleets
+        fleet.start("w0")
+        for _ in range(10):
+            await asyncio.sleep(0.5)
+            fleet.start("w1")
+            await asyncio.sleep(0.5)
+            await fleet.stop("w1")
+        await self._until_settled()
 
 
 def act(
@@ -194,3 +209,18 @@ sinks: {{out0: j}}
 """
 
     act(steps, latency_s={"a": 1.0, "b": 2.0}, many=40, kind=LateRun, seed=seed)
+
+
+@pytest.mark.parametrize("ordering", ["none", "key", "partition"])
+def test_a_call_of_before_a_rebalance_brings_no_part_to_a_fused_join(ordering: str) -> None:
+    """Its partition was lost and came back while it lasted, and the record was begun again."""
+    steps = f"""
+steps:
+  a: {{from: in0, {up("text", "f1")}, stage: both}}
+  b: {{from: in0, {up("note", "f2")}, stage: both}}
+  j: {{from: [a, b], {up("f1", "f3")}, stage: both}}
+sinks: {{out0: j}}
+"""
+
+    latency_s = {"a": 5.0, "b": 5.0}
+    act(steps, ordering=ordering, latency_s=latency_s, limits=LIMITS, many=40, kind=Churn)
