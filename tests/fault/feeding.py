@@ -64,6 +64,14 @@ class Feed:
         for each in self._threads:
             each.start()
 
+    def reaches(self, records: int, idle_s: float) -> None:
+        """Return when so many records were written, or none was for a while: outcomes stay away."""
+        seen, since = self.written, time.monotonic()
+        while self.written < records and time.monotonic() < since + idle_s:
+            time.sleep(0.2)
+            if self.written > seen:
+                seen, since = self.written, time.monotonic()
+
     def stop(self) -> None:
         """Return when everything that was written is on the broker."""
         self._is_stopping.set()

@@ -30,7 +30,8 @@ SLOTS = ("a", "b", "c")
 RATE = 40.0
 """Records a second."""
 
-_PROGRESS_WITHIN_S = 60.0
+PROGRESS_WITHIN_S = 60.0
+"""Workers that finish nothing for so long are stuck."""
 
 
 class StalledError(Exception):
@@ -156,9 +157,9 @@ def _until_idle(topology: Topology, fleet: Fleet) -> None:
     while left := _unfinished(topology):
         if left < least:
             least, since = left, time.monotonic()
-        if time.monotonic() > since + _PROGRESS_WITHIN_S:
+        if time.monotonic() > since + PROGRESS_WITHIN_S:
             raise StalledError(
-                f"{left} are not finished, and none was for {_PROGRESS_WITHIN_S:.0f} s"
+                f"{left} are not finished, and none was for {PROGRESS_WITHIN_S:.0f} s"
             )
         fleet.revive({})
         time.sleep(0.5)

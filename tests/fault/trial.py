@@ -8,7 +8,7 @@ from pathlib import Path
 
 from headrace.errors import LocalError
 from headrace.local.model_server import ModelServer
-from tests.fault.scene import BENCHMARKS, Scene
+from tests.fault.scene import BENCHMARKS, PROGRESS_WITHIN_S, Scene
 from tests.fault.seeds import Seed
 
 RECORDS = 2_000
@@ -99,8 +99,7 @@ def _strike(scene: Scene, seed: Seed, records: int) -> None:
     for fault in seed.faults:
         time.sleep(scene.site.rng.uniform(0.5, 2.0))
         scene.site.strike(fault)
-    while scene.feed.written < records:
-        time.sleep(0.2)
+    scene.feed.reaches(records, PROGRESS_WITHIN_S)
 
 
 def code() -> str:
