@@ -23,6 +23,7 @@ POINTS = ("begin", *OPEN_POINTS, "after_commit")
 """Steps of the commit at which a worker may die."""
 
 _BEGUN_WITHIN_S = 30.0
+_CONNECTING = "while connecting to Kafka"
 _PLACE_TAKEN = "another member took this worker's place in the group"
 
 
@@ -131,7 +132,7 @@ class Fleet:
     def _may_end(self, slot: str) -> bool:
         """Whether a worker had a reason: no broker to begin with, or fenced by its own join."""
         said = self._log(slot).read_text()[self._log_sizes[slot] :]
-        is_early = not self._has_begun(slot)
+        is_early = not self._has_begun(slot) or _CONNECTING in said
         return (is_early and "BrokerUnavailableError" in said) or _PLACE_TAKEN in said
 
     def _has_begun(self, slot: str) -> bool:
