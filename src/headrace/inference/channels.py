@@ -9,11 +9,11 @@ import grpc.aio
 from headrace.core.models import Model
 from headrace.errors import ConfigError
 from headrace.inference.addresses import is_loopback, parse, place
+from headrace.inference.exchange import MOST_ANSWER_BYTES
 from headrace.inference.tls import read_files, system_roots
 
 _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
     # MLServer puts a whole exception into the trailing metadata; at gRPC's 16 KiB the
     # call would end as RESOURCE_EXHAUSTED, which reads as an overloaded server.
     ("grpc.max_metadata_size", 1 << 20),
@@ -47,7 +47,7 @@ def open_channel(url: str, model: Model) -> grpc.aio.Channel:
     Raises:
         ConfigError: The URL or a TLS file is wrong.
     """
-    options = list(_OPTIONS)
+    options = [*_OPTIONS, ("grpc.max_receive_message_length", MOST_ANSWER_BYTES)]
     parts = parse(url, "grpc")
     if is_loopback(parts):
         options.append(("grpc.enable_http_proxy", 0))

@@ -9,6 +9,9 @@ from headrace.ports import Prediction
 
 Headers: TypeAlias = Mapping[str, str]
 
+MOST_ANSWER_BYTES = 1 << 30
+"""The largest answer that is read: a server that never ends one must not take all memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

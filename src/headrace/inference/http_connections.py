@@ -10,6 +10,8 @@ from typing import cast
 from aiohappyeyeballs import start_connection
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from headrace.inference.exchange import MOST_ANSWER_BYTES
+
 # uvicorn, which MLServer and KServe use, closes a connection after 5 s without a request; one that
 # is closed while a call is on its way looks like a server that died of the call.
 KEEP_ALIVE_S = 4.0
@@ -40,6 +42,10 @@ class TornError(Exception):
 
 class NotHttpError(Exception):
     """What came is no HTTP/1.1."""
+
+
+class TooLargeError(Exception):
+    """An answer's body is larger than what is read."""
 
 
 @dataclass(slots=True)
@@ -96,6 +102,7 @@ class Connections:
             CutError: The connection was lost before an answer began.
             TornError: It was lost in the middle of one.
             NotHttpError: What came is no HTTP/1.1.
+            TooLargeError: The answer is larger than `MOST_ANSWER_BYTES`.
         """
         loop = asyncio.get_running_loop()
         begun = loop.time()
@@ -170,6 +177,7 @@ class _Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[Answer] | None = None
         self._answer = Answer()
         self._parts: list[bytes] = []
+        self._body_bytes = 0
         self._head_bytes = 0
         self._header_bytes = 0
         self._has_head = False
@@ -240,6 +248,7 @@ class _Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._answer = Answer()
         self._parts = []
+        self._body_bytes = 0
         self._header_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -253,6 +262,11 @@ class _Connection(asyncio.Protocol):
         self._has_head = self._answer.status >= 200
 
     def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        if self._body_bytes > MOST_ANSWER_BYTES:
+            self._fail(TooLargeError())
+            self.abort()
+            return
         self._parts.append(body)
 
     def on_message_complete(self) -> None:

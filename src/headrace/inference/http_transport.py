@@ -14,15 +14,17 @@ from headrace.errors import (
     InferenceFailedError,
     InferenceTimeoutError,
     InferenceUnavailableError,
+    InvalidInputError,
 )
 from headrace.inference.addresses import DEFAULT_PORTS, parse, place
-from headrace.inference.exchange import Headers, Question, Reply
+from headrace.inference.exchange import MOST_ANSWER_BYTES, Headers, Question, Reply
 from headrace.inference.http_connections import (
     Answer,
     Connections,
     CutError,
     NoConnectionError,
     NotHttpError,
+    TooLargeError,
     TornError,
 )
 from headrace.inference.http_status import Refusal, translate
@@ -36,7 +38,7 @@ _AGENT = f"headrace/{version('headrace')}"
 _PATH_SAFE = "/%:@!$&'()*+,;=~"
 # What OpenSSL says of an answer in plain text: 3.0, and 3.2 and later.
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
-_FAILURES = (NoConnectionError, CutError, TornError, NotHttpError, OSError)
+_FAILURES = (NoConnectionError, CutError, TornError, NotHttpError, TooLargeError, OSError)
 _OWNED = frozenset(
     {
         *("host", "content-length", "content-type", "transfer-encoding", "connection"),
@@ -199,6 +201,10 @@ def _failure(error: Exception) -> tuple[type[InferenceError], str]:
         case NotHttpError():
             said = "the answer is not HTTP/1.1; is it a gRPC port? write grpc:// instead of http://"
             return AccessRefusedError, said
+        case TooLargeError():
+            # A smaller batch may get an answer that is not, as with a request.
+            said = f"the answer is larger than max ({MOST_ANSWER_BYTES:,} bytes)"
+            return InvalidInputError, said
         case TimeoutError():
             return InferenceTimeoutError, "no answer in time"
     return _unconnected(error)

@@ -20,6 +20,7 @@ from headrace.errors import (
     InvalidRowsError,
     RowCountError,
 )
+from headrace.inference import channels
 from headrace.inference.metadata import ModelMetadata, TensorMetadata
 from headrace.inference.protocols import client_of as open_client
 from headrace.testing.oip_server import (
@@ -492,6 +493,15 @@ async def test_large_requests_and_answers_pass():
     text = "x" * 6_000_000
     async with OipServer() as server, client_of(server, timeout_s=30.0) as client:
         assert (await client.infer([[text, "a"]])).columns == [[text.upper(), "A"]]
+
+
+async def test_an_answer_larger_than_what_is_read_is_given_up(monkeypatch):
+    monkeypatch.setattr(channels, "MOST_ANSWER_BYTES", 100_000)
+    async with OipServer() as server, client_of(server) as client:
+        with pytest.raises(InvalidInputError, match="larger than max"):
+            await client.infer([["x" * 60_000, "y" * 60_000]])
+
+        assert (await client.infer([["x" * 60_000]])).columns == [["X" * 60_000]]
 
 
 async def test_a_server_that_repeats_the_token_does_not_put_it_into_the_message():

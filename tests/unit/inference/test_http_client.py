@@ -234,6 +234,15 @@ async def test_a_request_larger_than_the_server_takes_is_rejected_as_input():
         assert (await client.infer([["x" * 600]])).columns == [["X" * 600]]
 
 
+async def test_an_answer_that_does_not_end_is_given_up(monkeypatch):
+    monkeypatch.setattr(http_connections, "MOST_ANSWER_BYTES", 100_000)
+    endless = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    chunk = b"%x\r\n%b\r\n" % (50_000, bytes(50_000))
+    async with answering_server(endless, *[chunk] * 100) as (url, _), client_at(url) as client:
+        with pytest.raises(InvalidInputError, match="answer is larger than max"):
+            await client.infer([["a"]])
+
+
 @pytest.mark.parametrize(("is_ready", "expected"), [(True, True), (False, False)])
 @pytest.mark.parametrize("profile", EVERY)
 async def test_ready_is_what_the_status_says(profile, is_ready, expected):
