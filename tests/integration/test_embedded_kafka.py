@@ -1,5 +1,6 @@
 """The embedded Kafka starts, survives SIGKILL, and never outlives its parent."""
 
+import os
 import re
 import socket
 import subprocess
@@ -12,12 +13,13 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from headrace.errors import LocalError, PortInUseError
+from headrace.local import broker_record, storage
 from headrace.local import kafka as embedded
-from headrace.local import storage
 from headrace.local.kafka import EmbeddedKafka, join_or_start, running_broker
 from headrace.local.kafka_jars import KAFKA_VERSION, locked_jars, resolved_coordinates
 from headrace.local.paths import cache_dir
 from headrace.local.process import is_alive
+from tests.network import Proxy
 
 _PARENT = """
 import sys, time
@@ -168,6 +170,14 @@ def test_a_second_process_joins_the_announced_broker(monkeypatch, tmp_path: Path
     assert joined == (address, None)
     assert found == address
     assert running_broker() is None
+
+
+def test_an_announced_broker_that_is_slow_is_joined(monkeypatch, tmp_path: Path, proxy: Proxy):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    broker_record.write(os.getpid(), proxy.address)
+    proxy.delay_s = 0.6
+
+    assert running_broker() == proxy.address
 
 
 def test_a_killed_announced_broker_is_not_joined(monkeypatch, tmp_path: Path):

@@ -32,6 +32,7 @@ USUAL_PORT = 9092
 _READY_WITHIN_S = 120.0
 _STOP_GRACE_S = 10.0
 _POLL_S = 0.02
+_PATIENCE_S = 10.0  # with a broker whose process lives: a busy machine makes it slow
 _TAIL_LINES = 30
 # The quick compiler alone: the broker starts with two thirds of the CPU time, and the optimising
 # one had not earned back its own after two million records (6 us of CPU a record either way).
@@ -227,7 +228,7 @@ def answers(bootstrap_servers: str, timeout_s: float = 2.0) -> bool:
 def running_broker() -> str | None:
     """Return the bootstrap address of the announced broker if it lives and answers."""
     recorded = broker_record.read()
-    return recorded if recorded and answers(recorded) else None
+    return recorded if recorded and answers(recorded, _PATIENCE_S) else None
 
 
 def join_or_start(
