@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -61,6 +62,7 @@ class KafkaSink:
         self._connections = ConnectionWatch()
         self._is_doubtful = False
         self._attempt: _Attempt | None = None
+        self._left_behind: list[weakref.ref[_Attempt]] = []
 
     async def open(self) -> None:
         """Take over the transactional id: ends and fences whatever used it before.
@@ -91,6 +93,8 @@ class KafkaSink:
         try:
             await self._thread.run(lambda: self._commit(transaction), self._is_stuck)
         except StuckError as error:
+            if self._attempt is not None:
+                self._left_behind.append(weakref.ref(self._attempt))
             self._producer = self._attempt = None
             raise TransactionIndefiniteError(
                 "the Kafka client did not come back from a call within its time"
@@ -126,9 +130,12 @@ class KafkaSink:
         self._producer, self._is_doubtful = producer, False
 
     def _hear(self) -> None:
-        """Take what the client has to tell; it keeps that in memory until it is asked."""
+        """Take what clients have to tell; they keep that in memory until they are asked."""
         if self._producer is not None:
             self._producer.poll(0)
+        for each in self._left_behind:
+            if (attempt := each()) is not None:
+                attempt.hear()
 
     def _renew(self) -> None:
         """Open again, so that what may still be on its way is fenced.
@@ -203,6 +210,10 @@ class _Attempt:
         except KafkaException as error:
             self._give_up(error)
         self._fault_point("after_commit")
+
+    def hear(self) -> None:
+        """Take what the client has to tell, also while a call never returns; from any thread."""
+        self._producer.poll(0)
 
     def _within(self, seconds: float) -> float:
         deadline = time.monotonic() + seconds

@@ -158,8 +158,14 @@ class Stuck(Client):
     def __init__(self) -> None:
         super().__init__()
         self.is_over = threading.Event()
+        self.thread: threading.Thread | None = None
+        self.polls = 0
+
+    def poll(self, _: float) -> None:
+        self.polls += 1
 
     def send_offsets_to_transaction(self, *_: object) -> None:
+        self.thread = threading.current_thread()
         self.is_over.wait()
 
 
@@ -204,9 +210,36 @@ def test_a_producer_that_lost_a_connection_is_opened_again_before_the_next():
     assert fresh.calls == ["begin", "produce", "offsets", "commit"]
 
 
-def test_a_sink_is_closed_though_a_call_never_returns(monkeypatch):
+@pytest.fixture
+def hasty(monkeypatch):
     monkeypatch.setattr(module, "_SEND_WITHIN_S", 0.05)
     monkeypatch.setattr(module, "_GRACE_S", 0.05)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_client_whose_call_never_returns_is_heard_until_it_does():
+    client, fresh = Stuck(), Client()
+
+    async def commit_twice() -> None:
+        sink = KafkaSink({"transactional.id": "t"})
+        sink._producer = client
+        with pytest.raises(TransactionIndefiniteError):
+            await sink.commit(TRANSACTION)
+        client.polls = 0
+        sink._producer = fresh
+        await sink.commit(TRANSACTION)
+        heard = client.polls
+        client.is_over.set()
+        await asyncio.to_thread(client.thread.join, 5)
+        await sink.commit(TRANSACTION)
+        await sink.close()
+        assert heard == client.polls == 1
+
+    asyncio.run(asyncio.wait_for(commit_twice(), 5))
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_sink_is_closed_though_a_call_never_returns():
     client = Stuck()
 
     async def close_under_way() -> None:
