@@ -16,7 +16,7 @@ from headrace.core.topology import Stage, Topology
 from headrace.errors import BrokerUnavailableError, ConfigError
 from headrace.kafka.committed import CommittedOffsets
 from headrace.kafka.listing import answered, leader_client, list_offsets
-from headrace.kafka.properties import admin_properties, producer_properties, slot_of
+from headrace.kafka.properties import producer_properties, silent_properties, slot_of
 from headrace.kafka.translate import kafka_error, let_go, translated
 from headrace.ports import Bounds
 
@@ -63,7 +63,7 @@ class KafkaGroup:
         self._stage = stage
         self._starts = {source.topic: source.start for source in stage.sources}
         self._admin: AdminClient | None = None
-        self._committed = CommittedOffsets(admin_properties(topology), stage.group)
+        self._committed = CommittedOffsets(silent_properties(topology), stage.group)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="headrace-admin")
 
     async def await_coordinator(self) -> None:
@@ -192,7 +192,7 @@ class KafkaGroup:
     def _client(self) -> AdminClient:
         if self._admin is None:
             self._admin = leader_client(
-                admin_properties(self._topology), self._stage.topics[-1], _ANSWER_WITHIN_S
+                silent_properties(self._topology), self._stage.topics[-1], _ANSWER_WITHIN_S
             )
         return self._admin
 

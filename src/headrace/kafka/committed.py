@@ -29,7 +29,7 @@ class CommittedOffsets:
     loses requests for good where there is none yet.
 
     Args:
-        properties: From `admin_properties`.
+        properties: From `silent_properties`.
         group: The group.
     """
 

@@ -181,6 +181,14 @@ def admin_properties(topology: Topology, client_id: str = "headrace") -> dict[st
     }
 
 
+def silent_properties(topology: Topology) -> dict[str, Any]:
+    """Return the properties of an administrative client that nobody polls.
+
+    What it logs would wait in memory for that, as long as it lives.
+    """
+    return {**admin_properties(topology), "log_level": 0}
+
+
 def _client_prefix(pipeline: str, stage: str) -> str:
     return f"headrace/{pipeline}/{stage}/"
 

@@ -16,7 +16,7 @@ from headrace.core.topology import Stage, Topology
 from headrace.errors import BrokerError, BrokerUnavailableError, SecurityError
 from headrace.kafka.admin import KafkaGroup
 from headrace.kafka.listing import leader_client
-from headrace.kafka.properties import admin_properties
+from headrace.kafka.properties import silent_properties
 from headrace.kafka.translate import kafka_error, let_go, translated
 
 EVERY_S = 60.0
@@ -49,7 +49,7 @@ class Purge:
         every_s: float = EVERY_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._connection = admin_properties(topology)
+        self._connection = silent_properties(topology)
         self._owned = owned
         self._every_s = every_s
         self._clock = clock

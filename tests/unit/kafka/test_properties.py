@@ -12,6 +12,7 @@ from headrace.kafka.properties import (
     client_id,
     consumer_properties,
     producer_properties,
+    silent_properties,
     slot_of,
 )
 
@@ -80,6 +81,10 @@ def test_nothing_is_committed_or_reset_behind_our_back():
 def test_no_client_creates_a_topic_by_asking_for_it():
     for found in (consumer(), producer(), admin_properties(topology())):
         assert found["allow.auto.create.topics"] is False
+
+
+def test_a_client_that_nobody_polls_keeps_no_log():
+    assert silent_properties(topology(kafka_properties={"log_level": 7}))["log_level"] == 0
 
 
 def test_only_static_membership_names_the_instance():
