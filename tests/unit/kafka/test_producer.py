@@ -45,7 +45,8 @@ class Client:
             raise error
 
     def poll(self, _: float) -> None:
-        pass
+        if "poll" in self.failures:
+            self._do("poll")
 
     def begin_transaction(self) -> None:
         self._do("begin")
@@ -163,6 +164,7 @@ class Stuck(Client):
 
     def poll(self, _: float) -> None:
         self.polls += 1
+        raise failure(KafkaError._FENCED, fatal=True)
 
     def send_offsets_to_transaction(self, *_: object) -> None:
         self.thread = threading.current_thread()
@@ -208,6 +210,15 @@ def test_a_producer_that_lost_a_connection_is_opened_again_before_the_next():
 
     assert len(client.calls) == 12
     assert fresh.calls == ["begin", "produce", "offsets", "commit"]
+
+
+def test_a_fatal_error_between_transactions_is_told_by_the_next_one():
+    client = Client(poll=(FENCED, 1), begin=(FENCED, 1))
+
+    with pytest.raises(FencedError):
+        commit(client)
+
+    assert client.calls == ["poll", "begin"]
 
 
 @pytest.fixture
