@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -82,11 +82,15 @@ async def run(plan: Plan, stop: asyncio.Event, *, fault_point: FaultPoint = lamb
             server.address,
             extra={"event": "worker_started", "slot": plan.slot},
         )
-        purges = [_purge_of(topology, worker) for worker in workers]
+        # Groups of their own: a purge that waits for a broker must not keep a worker waiting.
+        groups = {stage.name: KafkaGroup(topology, stage) for stage in topology.stages}
+        for group in groups.values():
+            stack.push_async_callback(group.close)
+        purges = [_purge_of(topology, worker, groups) for worker in workers]
         try:
             await _run_until(stop, workers, purges)
-        except BaseExceptionGroup as group:
-            raise first_of(group) from group
+        except BaseExceptionGroup as failed:
+            raise first_of(failed) from failed
 
 
 async def topic_facts(topology: Topology) -> TopicFacts:
@@ -190,11 +194,11 @@ async def _worker(
     return Worker(stage, ports, facts, FORMAT, settings)
 
 
-def _purge_of(topology: Topology, worker: Worker) -> Purge:
+def _purge_of(topology: Topology, worker: Worker, groups: Mapping[str, KafkaGroup]) -> Purge:
     def owned() -> set[int]:
         return {ledger.partition.partition for ledger in worker.assignments.owned}
 
-    return Purge(topology, worker.stage, owned)
+    return Purge(topology, worker.stage, owned, groups)
 
 
 async def _run_until(

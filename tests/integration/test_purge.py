@@ -11,6 +11,8 @@ from confluent_kafka import TopicPartition as ClientPartition
 
 from headrace.core.records import TopicPartition
 from headrace.core.runs import Runs
+from headrace.core.topology import Topology
+from headrace.kafka.admin import KafkaGroup
 from headrace.kafka.purge import Purge
 from headrace.kafka.reading import held_records, log_bounds
 from tests.integration.by_hand import ByHand
@@ -22,6 +24,11 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]
 PARTITIONS = 2
 
 
+def groups_of(topology: Topology) -> dict[str, KafkaGroup]:
+    """Return the consumer group of every stage, by the stage's name."""
+    return {stage.name: KafkaGroup(topology, stage) for stage in topology.stages}
+
+
 class Scene(ByHand):
     """A chain of steps whose derived topic is also read by a second stage."""
 
@@ -31,12 +38,18 @@ class Scene(ByHand):
         stages = (a, b, c, dags.stage("chain", "in", also))
         super().__init__(bootstrap, dags.renamed(dags.topology("chain", *stages), name), PARTITIONS)
         self.stage = self.topology.stages[0]
+        self.groups = groups_of(self.topology)
         self.topic = f"{name}.a"
         self.retry_topic = f"{name}.a.retry"
 
     def purge(self, window_s: float = 0.0, **more: object) -> Purge:
         topology = replace(self.topology, trace_window_s=window_s)
-        return Purge(topology, self.stage, lambda: range(PARTITIONS), **more)
+        return Purge(topology, self.stage, lambda: range(PARTITIONS), self.groups, **more)
+
+    def close(self) -> None:
+        for each in self.groups.values():
+            asyncio.run(each.close())
+        super().close()
 
     def write(self, topic: str, count: int) -> None:
         # As old as their source records: by timestamps all would be gone.
@@ -87,7 +100,7 @@ async def test_a_topic_shrinks_and_an_unfinished_record_stays(scene: Scene):
 
     removed = await purge.once()
     again = await purge.once()
-    await purge.close()
+    purge.close()
 
     assert scene.starts(scene.topic) == [60, 60]
     assert scene.starts(scene.retry_topic) == [4, 4]
@@ -102,7 +115,7 @@ async def test_a_reader_that_has_committed_nothing_keeps_everything(scene: Scene
     purge = scene.purge()
 
     removed = await purge.once()
-    await purge.close()
+    purge.close()
 
     assert removed == {}
     assert scene.starts(scene.topic) == [0, 0]
@@ -121,7 +134,7 @@ async def test_offsets_of_an_open_transaction_remove_nothing_until_it_ends(scene
         after = dict(await purge.once())
         while not after:
             after = dict(await purge.once())
-    await purge.close()
+    purge.close()
 
     assert set(during.values()) == {2}
     assert set(after.values()) == {8}
@@ -140,7 +153,7 @@ async def test_finished_records_stay_for_the_trace_window(scene: Scene):
         scene.commit(step, scene.topic, 20)
     now_s = 3600.0
     second = await purge.once()
-    await purge.close()
+    purge.close()
 
     assert first == {}
     assert set(second.values()) == {10}
@@ -153,10 +166,10 @@ async def test_only_owned_partitions_are_touched(scene: Scene):
     for step in ("b", "also"):
         scene.commit(step, scene.topic, 10)
     topology = replace(scene.topology, trace_window_s=0.0)
-    purge = Purge(topology, scene.stage, lambda: [1])
+    purge = Purge(topology, scene.stage, lambda: [1], scene.groups)
 
     await purge.once()
-    await purge.close()
+    purge.close()
 
     assert scene.starts(scene.topic) == [0, 10]
 
@@ -166,7 +179,7 @@ async def test_it_runs_until_cancelled_and_outlives_a_broker_that_does_not_answe
     scene: Scene, caplog: pytest.LogCaptureFixture
 ):
     nowhere = replace(scene.topology, bootstrap_servers="127.0.0.1:1")
-    away = Purge(nowhere, scene.stage, lambda: [0], every_s=0.01)
+    away = Purge(nowhere, scene.stage, lambda: [0], groups_of(nowhere), every_s=0.01)
     scene.write(scene.topic, 10)
     for step in ("b", "also"):
         scene.commit(step, scene.topic, 10)

@@ -36,6 +36,7 @@ class Purge:
         topology: The pipeline.
         stage: The stage that writes the topics.
         owned: The partition numbers that this worker owns in the stage now.
+        groups: The consumer group of every stage, by the stage's name.
         every_s: Seconds between two looks.
         clock: Tells seconds; never goes back.
     """
@@ -45,6 +46,7 @@ class Purge:
         topology: Topology,
         stage: Stage,
         owned: Callable[[], Iterable[int]],
+        groups: Mapping[str, KafkaGroup],
         *,
         every_s: float = EVERY_S,
         clock: Callable[[], float] = time.monotonic,
@@ -55,11 +57,8 @@ class Purge:
         self._clock = clock
         self._window = TraceWindow(topology.trace_window_s)
         self._readers = readers_of(topology, stage)
-        self._groups = {
-            reader.name: KafkaGroup(topology, reader)
-            for readers in self._readers.values()
-            for reader in readers
-        }
+        names = {each.name for readers in self._readers.values() for each in readers}
+        self._groups = {name: groups[name] for name in names}
         self._admin: AdminClient | None = None
         self._removed: dict[TopicPartition, int] = {}
         self._complaint = ""
@@ -79,7 +78,7 @@ class Purge:
                 else:
                     self._complaint = ""
         finally:
-            await self.close()
+            self.close()
 
     async def once(self) -> Mapping[TopicPartition, int]:
         """Remove what may go now; return the new first offsets of the partitions that shrank.
@@ -99,11 +98,9 @@ class Purge:
             self._removed |= due
         return due
 
-    async def close(self) -> None:
-        """Let go of the clients."""
+    def close(self) -> None:
+        """Let go of the client."""
         self._admin = None
-        for group in self._groups.values():
-            await group.close()
 
     async def _finished(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the lowest offset that is unfinished in any group, where all groups tell one."""
