@@ -1,5 +1,6 @@
 """Getting in: waits for a broker that answers, or says what keeps this client out."""
 
+import contextlib
 import socket
 import ssl
 import time
@@ -45,9 +46,18 @@ class Complaints:
 
     def reason(self, client: Any, error: KafkaException) -> KafkaError:
         """Return why a call of the client failed."""
-        client.poll(0)
+        hear(client)
         said = kafka_error(error)
         return self.first if self.first and said.code() in UNREACHABLE else said
+
+
+def hear(client: Any) -> None:
+    """Take what a client has to tell its callbacks; it keeps that in memory until then.
+
+    A fatal error comes as an exception, and again from every call that follows: not from here.
+    """
+    with contextlib.suppress(KafkaException):
+        client.poll(0)
 
 
 def made(kind: Callable[[dict[str, Any]], _Client], properties: Mapping[str, Any]) -> _Client:

@@ -17,7 +17,7 @@ from headrace.errors import (
     TransactionAbortedError,
     TransactionIndefiniteError,
 )
-from headrace.kafka.access import Complaints, made
+from headrace.kafka.access import Complaints, hear, made
 from headrace.kafka.call_thread import CallThread, StuckError
 from headrace.kafka.connections import ConnectionWatch
 from headrace.kafka.properties import LOGGER, TRANSACTION_TIMEOUT_MS
@@ -132,7 +132,7 @@ class KafkaSink:
     def _hear(self) -> None:
         """Take what clients have to tell; they keep that in memory until they are asked."""
         if self._producer is not None:
-            _hear(self._producer)
+            hear(self._producer)
         for each in self._left_behind:
             if (attempt := each()) is not None:
                 attempt.hear()
@@ -213,7 +213,7 @@ class _Attempt:
 
     def hear(self) -> None:
         """Take what the client has to tell, also while a call never returns; from any thread."""
-        _hear(self._producer)
+        hear(self._producer)
 
     def _within(self, seconds: float) -> float:
         deadline = time.monotonic() + seconds
@@ -303,12 +303,6 @@ class _Attempt:
             raise TransactionIndefiniteError(
                 f"the transaction failed ({cause}) and could not be aborted ({said.str()})"
             ) from error
-
-
-def _hear(producer: Producer) -> None:
-    # A fatal error comes as an exception, and again from every call that follows.
-    with contextlib.suppress(KafkaException):
-        producer.poll(0)
 
 
 def _until_done(call: Callable[[float], None], deadline: float) -> None:

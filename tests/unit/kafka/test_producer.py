@@ -48,6 +48,9 @@ class Client:
         if "poll" in self.failures:
             self._do("poll")
 
+    def init_transactions(self, _: float) -> None:
+        self._do("init")
+
     def begin_transaction(self) -> None:
         self._do("begin")
 
@@ -219,6 +222,14 @@ def test_a_fatal_error_between_transactions_is_told_by_the_next_one():
         commit(client)
 
     assert client.calls == ["poll", "begin"]
+
+
+def test_an_id_that_is_taken_over_while_it_is_taken_says_so(monkeypatch):
+    client = Client(poll=(FENCED, 1), init=(FENCED, 1))
+    monkeypatch.setattr(module, "made", lambda *_: client)
+
+    with pytest.raises(FencedError):
+        KafkaSink({"transactional.id": "t"})._open()
 
 
 @pytest.fixture
