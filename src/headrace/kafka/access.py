@@ -51,13 +51,15 @@ class Complaints:
         return self.first if self.first and said.code() in UNREACHABLE else said
 
 
-def hear(client: Any) -> None:
+def hear(client: Any, within_s: float = 0.0) -> None:
     """Take what a client has to tell its callbacks; it keeps that in memory until then.
+
+    Waits until there is something, for as long as is said.
 
     A fatal error comes as an exception, and again from every call that follows: not from here.
     """
     with contextlib.suppress(KafkaException):
-        client.poll(0)
+        client.poll(within_s)
 
 
 def made(kind: Callable[[dict[str, Any]], _Client], properties: Mapping[str, Any]) -> _Client:

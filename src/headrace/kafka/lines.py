@@ -7,6 +7,7 @@ from typing import Any, Self
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from headrace.errors import BrokerError, BrokerUnavailableError
+from headrace.kafka.access import hear
 from headrace.kafka.reading import existing_partitions
 from headrace.kafka.translate import translated
 
@@ -71,13 +72,13 @@ class LineWriter:
             try:
                 self._producer.produce(self._topic, value, key, partition)
             except BufferError:
-                self._producer.poll(_FULL_WAIT_S)
+                hear(self._producer, _FULL_WAIT_S)
             except KafkaException as error:
                 raise translated(error, f"writing to {self._topic}") from error
             else:
                 break
         self.sent += 1
-        self._producer.poll(0)
+        hear(self._producer)
 
     def flush(self) -> None:
         """Wait until every value is durable.
