@@ -10,7 +10,6 @@ from typing import TypeAlias
 from headrace.kafka.translate import let_go
 
 _LOOK_EVERY_S = 0.5
-_IDLE_S = 30.0
 
 _Task: TypeAlias = "tuple[Callable[[], None], Future[None]] | None"
 
@@ -20,15 +19,14 @@ class StuckError(Exception):
 
 
 class CallThread:
-    """Runs calls one after the other, and `idle` now and then while there are none.
+    """Runs calls one after the other.
 
     A daemon: librdkafka 2.16 sometimes keeps a call for ever, whatever its timeout (an
     `AddOffsetsToTxn` under way while the broker is killed), and must not keep the process.
     """
 
-    def __init__(self, name: str, idle: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._idle = idle
         self._tasks = self._start()
 
     async def run(self, call: Callable[[], None], is_stuck: Callable[[], bool]) -> None:
@@ -59,20 +57,12 @@ class CallThread:
 
     def _start(self) -> "queue.SimpleQueue[_Task]":
         tasks: queue.SimpleQueue[_Task] = queue.SimpleQueue()
-        arguments = (tasks, self._idle)
-        threading.Thread(target=_work, args=arguments, name=self._name, daemon=True).start()
+        threading.Thread(target=_work, args=(tasks,), name=self._name, daemon=True).start()
         return tasks
 
 
-def _work(tasks: "queue.SimpleQueue[_Task]", idle: Callable[[], None]) -> None:
-    while True:
-        try:
-            task = tasks.get(timeout=_IDLE_S)
-        except queue.Empty:
-            idle()
-            continue
-        if task is None:
-            return
+def _work(tasks: "queue.SimpleQueue[_Task]") -> None:
+    while (task := tasks.get()) is not None:
         call, done = task
         try:
             call()

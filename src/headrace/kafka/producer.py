@@ -1,5 +1,6 @@
 """The transactional producer of one slot."""
 
+import asyncio
 import contextlib
 import time
 import weakref
@@ -36,6 +37,7 @@ _ABORT_WITHIN_S = 10.0
 _GRACE_S = 2.0
 _AGAIN_AFTER_S = 0.02
 _DRAIN_S = 0.05
+_HEAR_EVERY_S = 5.0
 _METADATA_WITHIN_S = 5.0
 
 FaultPoint = Callable[[str], None]
@@ -57,12 +59,13 @@ class KafkaSink:
     ) -> None:
         self._properties = dict(properties)
         self._fault_point = fault_point
-        self._thread = CallThread("headrace-produce", self._hear)
+        self._thread = CallThread("headrace-produce")
         self._producer: Producer | None = None
         self._connections = ConnectionWatch()
         self._is_doubtful = False
         self._attempt: _Attempt | None = None
         self._left_behind: list[weakref.ref[_Attempt]] = []
+        self._listening: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Take over the transactional id: ends and fences whatever used it before.
@@ -72,6 +75,8 @@ class KafkaSink:
             FencedError: Somebody took the id over in the meantime.
             BrokerError: Kafka refuses the id to this client.
         """
+        if self._listening is None:
+            self._listening = asyncio.create_task(self._listen(), name="listen-to-producer")
         await self._thread.run(self._open, lambda: False)
 
     async def commit(self, transaction: Transaction) -> None:
@@ -102,6 +107,8 @@ class KafkaSink:
 
     async def close(self) -> None:
         """Let go of the producer without ending anything; a call that never returns keeps it."""
+        if self._listening is not None:
+            self._listening.cancel()
         with contextlib.suppress(StuckError):
             await self._thread.run(self._drop, self._is_stuck)
         self._thread.stop()
@@ -129,10 +136,16 @@ class KafkaSink:
             raise translated(reason, f"taking over {name}") from error
         self._producer, self._is_doubtful = producer, False
 
+    async def _listen(self) -> None:
+        """Hear the clients also while there is nothing to commit, or a call never returns."""
+        while True:
+            await asyncio.sleep(_HEAR_EVERY_S)
+            self._hear()
+
     def _hear(self) -> None:
         """Take what clients have to tell; they keep that in memory until they are asked."""
-        if self._producer is not None:
-            hear(self._producer)
+        if (producer := self._producer) is not None:
+            hear(producer)
         for each in self._left_behind:
             if (attempt := each()) is not None:
                 attempt.hear()

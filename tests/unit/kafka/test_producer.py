@@ -261,6 +261,27 @@ def test_a_client_whose_call_never_returns_is_heard_until_it_does():
 
 
 @pytest.mark.usefixtures("hasty")
+def test_a_client_is_heard_while_nobody_commits_and_its_call_never_returns(monkeypatch):
+    monkeypatch.setattr(module, "_HEAR_EVERY_S", 0.01)
+    client = Stuck()
+    monkeypatch.setattr(module, "made", lambda *_: client)
+
+    async def commit_and_give_up() -> None:
+        sink = KafkaSink({"transactional.id": "t"})
+        await sink.open()
+        committing = asyncio.create_task(sink.commit(TRANSACTION))
+        await asyncio.sleep(0.02)
+        committing.cancel()
+        before = client.polls
+        await asyncio.sleep(0.3)
+        assert client.polls >= before + 3
+        client.is_over.set()
+        await sink.close()
+
+    asyncio.run(asyncio.wait_for(commit_and_give_up(), 5))
+
+
+@pytest.mark.usefixtures("hasty")
 def test_a_sink_is_closed_though_a_call_never_returns():
     client = Stuck()
 
