@@ -151,7 +151,13 @@ class Proxy:
             return
         broker.settimeout(None)
         with self._lock:
-            self._sockets += [client, broker]
+            is_open = self._server is not None
+            if is_open:
+                self._sockets += [client, broker]
+        if not is_open:
+            client.close()
+            broker.close()
+            return
         self._run(self._answers, broker, client)
         self._requests(client, broker)
 
