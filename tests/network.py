@@ -151,13 +151,11 @@ class Proxy:
             return
         broker.settimeout(None)
         with self._lock:
-            is_open = self._server is not None
-            if is_open:
-                self._sockets += [client, broker]
-        if not is_open:
-            client.close()
-            broker.close()
-            return
+            if self._server is None:
+                client.close()
+                broker.close()
+                return
+            self._sockets += [client, broker]
         self._run(self._answers, broker, client)
         self._requests(client, broker)
 

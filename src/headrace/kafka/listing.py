@@ -20,7 +20,7 @@ def leader_client(connection: Mapping[str, Any], topic: str, within_s: float) ->
     clients on a busy machine). So it is told here, before the first search.
 
     Args:
-        connection: From `admin_properties`.
+        connection: From `admin_properties`, which keep the question from creating the topic.
         topic: One that its leaders will be asked about.
         within_s: Longest time.
 

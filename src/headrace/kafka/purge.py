@@ -57,8 +57,11 @@ class Purge:
         self._clock = clock
         self._window = TraceWindow(topology.trace_window_s)
         self._readers = readers_of(topology, stage)
-        names = {each.name for readers in self._readers.values() for each in readers}
-        self._groups = {name: groups[name] for name in names}
+        self._groups = {
+            reader.name: groups[reader.name]
+            for readers in self._readers.values()
+            for reader in readers
+        }
         self._admin: AdminClient | None = None
         self._removed: dict[TopicPartition, int] = {}
         self._complaint = ""

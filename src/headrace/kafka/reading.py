@@ -206,7 +206,7 @@ def _all_partitions(
 ) -> Mapping[str, Sequence[TopicPartition]]:
     client = AdminClient(dict(connection))
     try:
-        # Asking for one topic by name could create it.
+        # All, for whoever looks for a name that is close; asking by name could also create one.
         known = client.list_topics(timeout=within_s).topics
     except KafkaException as error:
         let_go(error)

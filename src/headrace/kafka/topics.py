@@ -138,7 +138,8 @@ class TopicAdmin:
         return self._admin
 
     def _existing(self, names: Collection[str] | None) -> dict[str, int]:
-        # All are asked for: asking for one by name would create it where a broker allows that.
+        # All are asked for: asking for one by name would create it where a broker allows that, and
+        # a user's properties.
         topics = self._client().list_topics(timeout=_ANSWER_WITHIN_S).topics
         return {
             name: len(each.partitions)
