@@ -13,14 +13,15 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-import aiohttp
 import grpc
 import uvloop
 
 from benchmarks.compare.scene import text_of
 from headrace.inference import oip_pb2
+from headrace.inference.http_connections import Connections
 
 _WARM_S = 1.0
+_TIMEOUT_S = 60.0
 _PATH = "/inference.GRPCInferenceService/ModelInfer"
 Ask = Callable[[], Awaitable[bytes]]
 
@@ -81,15 +82,20 @@ async def over_rest(address: str, texts: list[str], slots: int, seconds: float) 
     """Ask over REST, with JSON."""
     tensor = {"name": "text", "datatype": "BYTES", "shape": [len(texts)], "data": texts}
     body = json.dumps({"inputs": [tensor]}).encode()
-    url = f"http://{address}/v2/models/upper/infer"
-    headers = {"content-type": "application/json"}
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=slots)) as session:
+    lines = [
+        "POST /v2/models/upper/infer HTTP/1.1",
+        f"host: {address}",
+        "content-type: application/json",
+        f"content-length: {len(body)}",
+    ]
+    request = "\r\n".join([*lines, "\r\n"]).encode() + body
+    host, _, port = address.rpartition(":")
+    connections = Connections(host, int(port))
 
-        async def ask() -> bytes:
-            async with session.post(url, data=body, headers=headers) as response:
-                return await response.read()
+    async def ask() -> bytes:
+        return (await connections.ask(request, _TIMEOUT_S, _TIMEOUT_S)).body
 
-        return await drive(ask, texts[-1].upper().encode(), slots, seconds)
+    return await drive(ask, texts[-1].upper().encode(), slots, seconds)
 
 
 def main() -> None:

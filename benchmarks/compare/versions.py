@@ -24,7 +24,7 @@ def versions(repository: Path) -> dict[str, str]:
         "mlserver": mlserver,
         "confluent-kafka": version("confluent-kafka"),
         "grpcio": version("grpcio"),
-        "aiohttp": version("aiohttp"),
+        "httptools": version("httptools"),
     }
 
 

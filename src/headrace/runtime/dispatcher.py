@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from headrace.core.batching import Batcher
 from headrace.core.concurrency import AdaptiveLimit
@@ -45,6 +46,13 @@ class Pause:
     is_loud: bool = False
 
 
+@dataclass(slots=True)
+class _Call:
+    began: float
+    rows: int
+    has_slot: bool = True
+
+
 class Dispatcher:
     """Hands work to the executor while the model has free slots.
 
@@ -53,7 +61,8 @@ class Dispatcher:
     that also wakes a service scaled to zero) and everything else waits without using attempts.
 
     Attributes:
-        busy: Calls under way.
+        asking: Calls under way, each in a slot.
+        busy: These, and the calls whose answers are still worked on.
         pause: Set while the step is paused.
     """
 
@@ -66,6 +75,7 @@ class Dispatcher:
         stats: StageStats,
         on_progress: Callable[[], None],
     ) -> None:
+        self.asking = 0
         self.busy = 0
         self.pause: Pause | None = None
         self._executor = executor
@@ -128,7 +138,7 @@ class Dispatcher:
             call.cancel()
 
     async def drain(self) -> None:
-        """Start nothing more; return when no call is under way."""
+        """Start nothing more; return when no call is under way and every answer is worked on."""
         self.stop()
         await self._idle.wait()
 
@@ -137,10 +147,11 @@ class Dispatcher:
         if self._is_stopped:
             return
         now = self._loop.time()
-        while self.busy < self._concurrency.limit:
+        while self.asking < self._concurrency.limit:
             work = self._next(now)
             if work is None:
                 break
+            self.asking += 1
             self.busy += 1
             self._idle.clear()
             call = self._tasks.create_task(self._run(work), name="infer")
@@ -158,8 +169,8 @@ class Dispatcher:
             return heapq.heappop(self._delayed)[2]
         if self._ready:
             return self._ready.popleft()
-        free = self._concurrency.limit - self.busy
-        records = self._batcher.take(now, free, self.busy)
+        free = self._concurrency.limit - self.asking
+        records = self._batcher.take(now, free, self.asking)
         return Work(records) if records else None
 
     def _living(self, work: Work) -> Work:
@@ -181,16 +192,13 @@ class Dispatcher:
         return work
 
     async def _run(self, work: Work) -> None:
-        started = self._loop.time()
-        rows = len(work.items)
+        call = _Call(self._loop.time(), len(work.items))
         is_probe = self.pause is not None
-        outcome = await self._executor.run(work)
+        outcome = await self._executor.run(work, partial(self._answered, call))
         now = self._loop.time()
-        if outcome.answered:
-            self._stats.model_latency.observe(now - started)
-            self._concurrency.on_answer(now - started, rows, self.busy, now)
-        elif outcome.pause is not None or outcome.timed_out:
+        if outcome.pause is not None or outcome.timed_out:
             self._concurrency.on_overload(now)
+        self.asking -= call.has_slot
         self.busy -= 1
         self._conclude(outcome, is_probe=is_probe, now=now)
         if self._executor.refuses_batches:
@@ -199,6 +207,17 @@ class Dispatcher:
             self._idle.set()
         self.pump()
         self._on_progress()
+
+    def _answered(self, call: "_Call") -> bool:
+        """Give a call's slot to the next; return whether there is one."""
+        now = self._loop.time()
+        self._stats.model_latency.observe(now - call.began)
+        self._concurrency.on_answer(now - call.began, call.rows, self.asking, now)
+        call.has_slot = False
+        self.asking -= 1
+        before = self.busy
+        self.pump()
+        return self.busy > before
 
     def _ended(self, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)
@@ -247,7 +266,7 @@ class Dispatcher:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.busy >= self._concurrency.limit:
+        if self.asking >= self._concurrency.limit:
             return
         due = now if self._ready else self._batcher.due_at()
         if self._delayed:

@@ -1,10 +1,11 @@
 """Runs batches through a model or a function; the place where a record's fate is decided."""
 
+import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from headrace.core.documents import copied
 from headrace.core.fields import overlay, projection
@@ -127,6 +128,16 @@ class Surroundings:
     stats: StageStats
 
 
+OnAnswer: TypeAlias = Callable[[], bool]
+"""Frees a call's slot; returns whether another call takes it."""
+
+
+async def _let_next(on_answer: OnAnswer) -> None:
+    """Let the next question go before an answer is worked on."""
+    if on_answer():
+        await asyncio.sleep(0)
+
+
 class Executor(Protocol):
     """Runs batches for a dispatcher.
 
@@ -136,8 +147,13 @@ class Executor(Protocol):
 
     refuses_batches: bool
 
-    async def run(self, work: Work) -> Outcome:
-        """Call for the work; every document has its fate or stands in the outcome."""
+    async def run(self, work: Work, on_answer: OnAnswer) -> Outcome:
+        """Call for the work; every document has its fate or stands in the outcome.
+
+        Args:
+            work: The documents.
+            on_answer: To be called when the answer is there and nothing is done with it yet.
+        """
         ...
 
 
@@ -219,7 +235,7 @@ class ModelExecutor(Desk):
         # Nothing can go wrong between the first word that is written and the last.
         self._is_sure = len(step.outputs) == 1 and not self._is_nested
 
-    async def run(self, work: Work) -> Outcome:
+    async def run(self, work: Work, on_answer: OnAnswer) -> Outcome:
         """Call the model for the work; every document has its fate or stands in the outcome."""
         try:
             work.items = self.open(work.items)
@@ -230,6 +246,7 @@ class ModelExecutor(Desk):
             self._stats.requests += 1
             self._stats.rows += len(documents)
             prediction = await self._model.infer(columns)
+            await _let_next(on_answer)
             written = self._written(work.items, prediction)
         except HeadraceError as error:
             outcome = self._failed(work, error)
@@ -354,7 +371,7 @@ class FunctionExecutor(Desk):
         self._restrict = projection(step.reads)
         self._put_over = None if step.writes is None else overlay(step.writes)
 
-    async def run(self, work: Work) -> Outcome:
+    async def run(self, work: Work, on_answer: OnAnswer) -> Outcome:
         """Call the function for the work; every document has its fate."""
         items = self.open(work.items)
         if not items:
@@ -364,6 +381,7 @@ class FunctionExecutor(Desk):
         self._stats.requests += 1
         self._stats.rows += len(items)
         answers = await self._function.call(seen)
+        await _let_next(on_answer)
         passed: list[Item] = []
         dropped: list[Item] = []
         for item, answer in zip(items, answers, strict=True):

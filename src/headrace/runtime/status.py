@@ -74,7 +74,7 @@ def _step(place: Place, now: float) -> StepStatus:
         paused_reason=f"{type(pause.reason).__name__}: {pause.reason}" if pause else "",
         paused_s=now - pause.since if pause else 0.0,
         slots=sum(each.slots for each in place.dispatchers),
-        busy=sum(each.busy for each in place.dispatchers),
+        busy=sum(each.asking for each in place.dispatchers),
         waiting=place.collector.waiting if place.collector is not None else 0,
         late=place.collector.late if place.collector is not None else 0,
         counters=asdict(place.counts),

@@ -108,6 +108,10 @@ class Doing:
         self.place = ModelPlace(stage.steps[0], site, [self.model])
         self.executor = self.place.executors[0]
 
+    async def run(self, work):
+        """Run work; no other work waits for its slot."""
+        return await self.executor.run(work, lambda: False)
+
     async def to_the_end(self, work):
         """Run work and all that follows from it, without waiting."""
         todo, calls = deque([work]), 0
@@ -116,7 +120,7 @@ class Doing:
             others = [item for item in work.items if item.outcome is not Outcome.RESULT]
             self.place.enter(others)
             work.items = [item for item in work.items if item.outcome is Outcome.RESULT]
-            outcome = await self.executor.run(work)
+            outcome = await self.run(work)
             todo.extend(work for _, work in outcome.follow)
             calls += 1
         return calls

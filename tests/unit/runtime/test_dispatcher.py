@@ -127,6 +127,33 @@ async def test_no_more_calls_are_under_way_than_there_are_slots():
         assert it.dispatcher.slots == it.dispatcher.busy == it.model.most_in_flight == 3
 
 
+async def test_the_next_question_goes_before_an_answer_is_worked_on():
+    seen = []
+    async with dispatching(Watched(latency_s=(1.0, 1.0)), slots=1, batch=(1, 0.0)) as it:
+        pass_on = it.doing.place.passed
+        it.doing.place.passed = lambda *answer: (
+            seen.append((len(it.model.begun), it.dispatcher.asking, it.dispatcher.busy)),
+            pass_on(*answer),
+        )
+        it.offer(taken(["a", "b"]))
+        await asyncio.sleep(2.5)
+
+    assert seen == [(2, 1, 2), (2, 0, 1)]
+    assert it.model.most_in_flight == 1
+
+
+async def test_a_drain_waits_until_the_last_answer_is_worked_on():
+    async with dispatching(Watched(latency_s=(1.0, 1.0)), slots=1, batch=(1, 0.0)) as it:
+        records = taken(["a", "b"])
+        it.offer(records)
+        await asyncio.sleep(1.5)
+
+        await it.dispatcher.drain()
+
+        assert finished(records) == ["out", "out"]
+        assert (it.dispatcher.asking, it.dispatcher.busy) == (0, 0)
+
+
 async def test_records_of_a_dropped_ledger_are_not_sent():
     async with dispatching(Watched(latency_s=(1.0, 1.0)), slots=1) as it:
         lost, kept = taken(["lost"] * 3), taken(["kept"])

@@ -66,7 +66,7 @@ async def test_an_answer_is_written_into_the_document():
     doing = Doing()
     [record] = taken(["hello"])
 
-    outcome = await doing.executor.run(work_of([record]))
+    outcome = await doing.run(work_of([record]))
 
     assert json.loads(record.output[0][1]) == {"text": "hello", "shouted": "HELLO"}
     assert outcome.answered
@@ -82,7 +82,7 @@ async def test_several_tensors_and_paths_are_read_and_written():
     doing = Doing(step, model)
     [record] = taken([b'{"page": {"text": "so", "words": ["be", "it"]}}'])
 
-    await doing.executor.run(work_of([record]))
+    await doing.run(work_of([record]))
 
     document = json.loads(record.output[0][1])
     assert (document["left"], document["right"]) == ({"inner": "sobe"}, 2)
@@ -92,7 +92,7 @@ async def test_a_default_fills_what_a_document_lacks():
     doing = Doing(with_step(inputs=(Input("text", "text", default="none", has_default=True),)))
     [record] = taken([b"{}"])
 
-    await doing.executor.run(work_of([record]))
+    await doing.run(work_of([record]))
 
     assert json.loads(record.output[0][1])["shouted"] == "NONE"
 
@@ -100,7 +100,7 @@ async def test_a_default_fills_what_a_document_lacks():
 async def test_work_of_nothing_calls_nobody():
     doing = Doing()
 
-    outcome = await doing.executor.run(work_of([]))
+    outcome = await doing.run(work_of([]))
 
     assert (outcome.follow, doing.model.calls) == ([], [])
 
@@ -188,7 +188,7 @@ async def test_the_same_batch_is_repeated_after_growing_delays():
     work, delays = work_of(records), []
 
     while True:
-        outcome = await doing.executor.run(work)
+        outcome = await doing.run(work)
         if not outcome.follow:
             break
         [(delay_s, work)] = outcome.follow
@@ -216,9 +216,9 @@ async def test_the_times_of_the_first_and_the_last_failure_are_kept():
     doing.model.fail_next(*[InferenceFailedError("500")] * 2)
     [record] = taken(["a"])
 
-    [(_, again)] = (await doing.executor.run(work_of([record]))).follow
+    [(_, again)] = (await doing.run(work_of([record]))).follow
     doing.now_ms += 1_500
-    await doing.executor.run(again)
+    await doing.run(again)
 
     headers = headers_of(record.output[0])
     assert headers["headrace-error-first"] == b"1000000"
@@ -248,7 +248,7 @@ async def test_a_long_delay_without_order_goes_through_the_retry_topic():
     doing.model.fail_next(InferenceFailedError("500"))
     records = taken(["a", "b"])
 
-    outcome = await doing.executor.run(work_of(records))
+    outcome = await doing.run(work_of(records))
 
     assert went_to(records) == [RETRY, RETRY]
     assert outcome.follow == []
@@ -262,7 +262,7 @@ async def test_a_long_delay_with_order_waits_in_place():
     doing.model.fail_next(InferenceFailedError("500"))
     records = taken(["a"])
 
-    [(delay_s, _)] = (await doing.executor.run(work_of(records))).follow
+    [(delay_s, _)] = (await doing.run(work_of(records))).follow
 
     assert went_to(records) == [None]
     assert delay_s >= 10.0
@@ -274,7 +274,7 @@ async def test_no_fault_of_a_record_pauses_the_step_and_uses_no_attempt(error):
     doing.model.fail_next(error)
     work = work_of(taken(["a", "b"]))
 
-    outcome = await doing.executor.run(work)
+    outcome = await doing.run(work)
 
     assert outcome.pause is error
     [(delay_s, again)] = outcome.follow
@@ -287,7 +287,7 @@ async def test_only_a_timeout_says_so():
     for error in (InferenceTimeoutError("30 s"), InferenceFailedError("500")):
         doing = Doing()
         doing.model.fail_next(error)
-        outcomes.append(await doing.executor.run(work_of(taken(["a"]))))
+        outcomes.append(await doing.run(work_of(taken(["a"]))))
 
     assert [outcome.timed_out for outcome in outcomes] == [True, False]
 
@@ -395,7 +395,7 @@ async def test_an_unexpected_exception_is_the_batchs_fault_and_not_the_workers_d
 async def test_a_cancelled_call_finishes_nothing():
     doing = Doing(model=ScriptedModel(latency_s=(5.0, 5.0)))
     records = taken(["a"])
-    running = asyncio.create_task(doing.executor.run(work_of(records)))
+    running = asyncio.create_task(doing.run(work_of(records)))
     await asyncio.sleep(1.0)
 
     running.cancel()
@@ -456,7 +456,7 @@ async def test_a_strict_step_halts_at_a_result_that_is_too_large():
 async def test_results_of_a_dropped_ledger_are_ignored():
     doing = Doing(model=ScriptedModel(latency_s=(1.0, 1.0)))
     records = taken(["a", "b"])
-    running = asyncio.create_task(doing.executor.run(work_of(records)))
+    running = asyncio.create_task(doing.run(work_of(records)))
     await asyncio.sleep(0.5)
 
     records[0].ledger.drop()
@@ -469,7 +469,7 @@ async def test_records_of_several_partitions_may_share_a_batch():
     doing = Doing()
     one, other = taken(["a"]), taken(["b"])
 
-    await doing.executor.run(work_of([*one, *other]))
+    await doing.run(work_of([*one, *other]))
 
     assert list(one[0].ledger.released) == one
     assert list(other[0].ledger.released) == other

@@ -30,7 +30,7 @@ class Dispatching:
         reason = AccessRefusedError("wrong token")
         since = 10.0
 
-    slots, busy = 4, 3
+    slots, asking = 4, 3
 
 
 class Paused:
