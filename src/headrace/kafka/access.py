@@ -5,6 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from confluent_kafka.admin import AdminClient
 from headrace.errors import BrokerUnavailableError, ConfigError, SecurityError
 from headrace.kafka.translate import (
     UNREACHABLE,
+    failure_of,
     is_about_tokens,
     kafka_error,
     let_go,
@@ -95,20 +97,18 @@ def await_access(connection: Mapping[str, Any], within_s: float) -> None:
     try:
         while True:
             left_s = max(deadline - time.monotonic(), _FIRST_PATIENCE_S)
-            try:
-                client.list_topics(timeout=min(left_s, patience_s))
-            except KafkaException as error:
-                let_go(error)
-                reason = complaints.reason(client, error)
-                if complaints.first is not None:
-                    raise _security_error(reason, connection) from error
-                _require_plain_port(connection)
-                if time.monotonic() >= deadline:
-                    raise _unavailable(connection, within_s) from error
-                # The metadata of a large cluster far away takes a while.
-                patience_s *= 2
-            else:
+            failure = failure_of(partial(client.list_topics, timeout=min(left_s, patience_s)))
+            if failure is None:
                 return
+            let_go(failure)
+            reason = complaints.reason(client, failure)
+            if complaints.first is not None:
+                raise _security_error(reason, connection) from failure
+            _require_plain_port(connection)
+            if time.monotonic() >= deadline:
+                raise _unavailable(connection, within_s) from failure
+            # The metadata of a large cluster far away takes a while.
+            patience_s *= 2
     finally:
         # The error that leaves here would keep it alive: see `let_go`.
         del client

@@ -71,12 +71,12 @@ class LineWriter:
             self._check()
             try:
                 self._producer.produce(self._topic, value, key, partition)
+                break
             except BufferError:
-                hear(self._producer, _FULL_WAIT_S)
+                pass
             except KafkaException as error:
                 raise translated(error, f"writing to {self._topic}") from error
-            else:
-                break
+            hear(self._producer, _FULL_WAIT_S)
         self.sent += 1
         hear(self._producer)
 

@@ -5,6 +5,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Message
@@ -17,7 +18,7 @@ from headrace.kafka.handover import Handover
 from headrace.kafka.membership import group_token
 from headrace.kafka.messages import Messages
 from headrace.kafka.rebalances import Positions, Rebalances
-from headrace.kafka.translate import NOT_STARTED, OUT_OF_RANGE, translated
+from headrace.kafka.translate import NOT_STARTED, OUT_OF_RANGE, failure_of, translated
 from headrace.kafka.trouble import SLOW_S, Trouble
 from headrace.ports import Assignment, Fetched
 
@@ -163,14 +164,12 @@ class Poller:
         self._subscribe()
 
     def _require_access(self) -> None:
-        try:
-            self._consumer.list_topics(timeout=_REACHABLE_WITHIN_S)
-        except KafkaException:
-            # A refusal looks like silence here; its reason comes with the next poll.
-            self._consumer.poll(0)
-            if self._trouble.failure is not None:
-                raise self._trouble.failure from None
-            raise
+        ask = partial(self._consumer.list_topics, timeout=_REACHABLE_WITHIN_S)
+        if (failure := failure_of(ask)) is None:
+            return
+        # A refusal looks like silence here; its reason comes with the next poll.
+        self._consumer.poll(0)
+        raise self._trouble.failure or failure
 
     def _seek(self, to: ClientPartition) -> None:
         # A partition that was assigned a moment ago may not have started: _STATE.

@@ -5,7 +5,7 @@ import contextlib
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as ClientPartition
@@ -22,7 +22,7 @@ from headrace.kafka.access import Complaints, hear, made
 from headrace.kafka.call_thread import CallThread, StuckError
 from headrace.kafka.connections import ConnectionWatch
 from headrace.kafka.properties import LOGGER, TRANSACTION_TIMEOUT_MS
-from headrace.kafka.translate import FENCED, MISSING, kafka_error, translated
+from headrace.kafka.translate import FENCED, MISSING, failure_of, kafka_error, translated
 from headrace.ports import GroupToken, Transaction
 
 _INIT_WITHIN_S = 20.0
@@ -39,6 +39,7 @@ _AGAIN_AFTER_S = 0.02
 _DRAIN_S = 0.05
 _HEAR_EVERY_S = 5.0
 _METADATA_WITHIN_S = 5.0
+_UNWRITABLE = (TypeError, ValueError, OverflowError)
 
 FaultPoint = Callable[[str], None]
 
@@ -129,11 +130,10 @@ class KafkaSink:
         properties = self._connections.properties(self._properties)
         producer = made(Producer, {**properties, "error_cb": complaints})
         deadline = time.monotonic() + _INIT_WITHIN_S
-        try:
-            _until_done(producer.init_transactions, deadline)
-        except KafkaException as error:
-            reason = complaints.reason(producer, error)
-            raise translated(reason, f"taking over {name}") from error
+        failure = failure_of(_until_done, producer.init_transactions, deadline)
+        if failure is not None:
+            reason = complaints.reason(producer, failure)
+            raise translated(reason, f"taking over {name}") from failure
         self._producer, self._is_doubtful = producer, False
 
     async def _listen(self) -> None:
@@ -204,24 +204,25 @@ class _Attempt:
         self.due = self._begun + _SEND_WITHIN_S + _GRACE_S
         self.is_abandoned = False
         self._is_ending = False
+        self._unknown = ""
 
     def run(self, transaction: Transaction) -> None:
         """Begin, fill and commit; raises as `KafkaSink.commit` does."""
+        failure: Exception | None = None
         try:
             self._fill(transaction)
-        except (KafkaException, BufferError) as error:
-            self._give_up(error)
-        except (TypeError, ValueError, OverflowError) as error:
-            self._abort(error)
-            raise InvariantError(f"a record that Kafka's client cannot write: {error}") from error
+        except (KafkaException, BufferError, *_UNWRITABLE) as error:
+            failure = error
+        if failure is not None:
+            self._give_up(failure)
         self._fault_point("before_commit")
         if self.is_abandoned:
             raise TransactionIndefiniteError("the transaction was given up")
         self._is_ending = True
-        try:
-            _until_done(self._producer.commit_transaction, self._within(_COMMIT_WITHIN_S))
-        except KafkaException as error:
-            self._give_up(error)
+        deadline = self._within(_COMMIT_WITHIN_S)
+        failure = failure_of(_until_done, self._producer.commit_transaction, deadline)
+        if failure is not None:
+            self._give_up(failure)
         self._fault_point("after_commit")
 
     def hear(self) -> None:
@@ -247,13 +248,14 @@ class _Attempt:
         for topic, value, key, partition, timestamp, headers in outgoing:
             try:
                 produce(topic, value, key, partition, None, None, timestamp, headers)  # type: ignore[arg-type]
+                continue
             except BufferError:
-                self._produce_slowly(topic, value, key, partition, None, None, timestamp, headers)
+                pass
             except KafkaException as error:
                 if kafka_error(error).code() in MISSING:
-                    # Partitions added a moment ago are not known until somebody asks for them.
-                    self._producer.list_topics(topic, timeout=_METADATA_WITHIN_S)
+                    self._unknown = topic
                 raise
+            self._produce_slowly(topic, value, key, partition, None, None, timestamp, headers)
 
     def _produce_slowly(self, *arguments: Any) -> None:
         while True:
@@ -276,11 +278,17 @@ class _Attempt:
             self._begun + _SEND_WITHIN_S,
         )
 
-    def _give_up(self, cause: KafkaException | BufferError) -> None:
+    def _give_up(self, cause: Exception) -> NoReturn:
         """Raise what is certain about the transaction after an error, aborting it if possible."""
         if isinstance(cause, BufferError):
             self._abort(cause)
             raise TransactionAbortedError("the client's queue stayed full: aborted") from cause
+        if isinstance(cause, _UNWRITABLE):
+            self._abort(cause)
+            raise InvariantError(f"a record that Kafka's client cannot write: {cause}") from cause
+        if self._unknown:
+            # Partitions added a moment ago are not known until somebody asks for them.
+            failure_of(self._producer.list_topics, self._unknown, _METADATA_WITHIN_S)
         error = kafka_error(cause)
         said = f"{error.name()}: {error.str()}"
         if error.code() in FENCED:
@@ -296,7 +304,7 @@ class _Attempt:
         # A commit that was only late may still come: aborting then would race with it.
         return error.txn_requires_abort() or not self._is_ending
 
-    def _raise_fenced(self, cause: KafkaException, said: str) -> None:
+    def _raise_fenced(self, cause: Exception, said: str) -> NoReturn:
         # The broker also fences a producer whose transaction it has timed out. Only then, and
         # not before the timeout, nobody else needs to be using the id.
         if time.monotonic() - self._begun >= _SEND_WITHIN_S:
@@ -306,16 +314,17 @@ class _Attempt:
         raise FencedError(f"another producer took over the transactional id ({said})") from cause
 
     def _abort(self, cause: Exception) -> None:
-        try:
-            _until_done(self._producer.abort_transaction, self._within(_ABORT_WITHIN_S))
-        except KafkaException as error:
-            said = kafka_error(error)
-            LOGGER.warning("a transaction could not be aborted: %s", said.str())
-            if said.code() in FENCED:
-                self._raise_fenced(error, f"{said.name()}: {said.str()}")
-            raise TransactionIndefiniteError(
-                f"the transaction failed ({cause}) and could not be aborted ({said.str()})"
-            ) from error
+        deadline = self._within(_ABORT_WITHIN_S)
+        failure = failure_of(_until_done, self._producer.abort_transaction, deadline)
+        if failure is None:
+            return
+        said = kafka_error(failure)
+        LOGGER.warning("a transaction could not be aborted: %s", said.str())
+        if said.code() in FENCED:
+            self._raise_fenced(failure, f"{said.name()}: {said.str()}")
+        raise TransactionIndefiniteError(
+            f"the transaction failed ({cause}) and could not be aborted ({said.str()})"
+        ) from failure
 
 
 def _until_done(call: Callable[[float], None], deadline: float) -> None:

@@ -127,8 +127,9 @@ class TopicAdmin:
                 return call()
             except KafkaException as error:
                 let_go(error)
-                reason = self._complaints.reason(self._client(), error)
-                raise translated(reason, doing) from error
+                failure = error
+            reason = self._complaints.reason(self._client(), failure)
+            raise translated(reason, doing) from failure
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, translating)
 

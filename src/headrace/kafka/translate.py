@@ -4,7 +4,7 @@
 
 import re
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -105,13 +105,31 @@ def let_go(error: BaseException) -> None:
     Its traceback would keep their clients alive, and a client that is only destroyed long after
     its broker has gone may hang for ever.
     """
-    passed: BaseException | None = error
-    while passed is not None:
-        traceback.clear_frames(passed.__traceback__)
-        passed = passed.__context__
+    passed: set[BaseException] = set()
+    todo: list[BaseException | None] = [error]
+    while todo:
+        one = todo.pop()
+        if one is not None and one not in passed:
+            passed.add(one)
+            traceback.clear_frames(one.__traceback__)
+            todo += one.__cause__, one.__context__
 
 
-def kafka_error(error: KafkaException) -> KafkaError:
+def failure_of(call: Callable[..., object], *arguments: object) -> KafkaException | None:
+    """Make a call of a client; return its error instead of raising it.
+
+    For what goes on with a client after an error. In the handler of that error it must not: where
+    the client (2.16) raises while an exception is handled, that exception is never freed, nor
+    what the frames it passed refer to: clients, whose threads live and whose logs grow.
+    """
+    try:
+        call(*arguments)
+    except KafkaException as error:
+        return error
+    return None
+
+
+def kafka_error(error: Exception) -> KafkaError:
     """Return the client's own error inside its exception."""
     inner = error.args[0] if error.args else None
     return inner if isinstance(inner, KafkaError) else KafkaError(KafkaError._FAIL, str(error))

@@ -1,16 +1,20 @@
 """What is certain about a transaction after each kind of error, against a scripted client."""
 
 import asyncio
+import gc
+import sys
 import threading
+import weakref
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from headrace.core.records import Commit, TopicPartition
 from headrace.errors import FencedError, TransactionAbortedError, TransactionIndefiniteError
 from headrace.kafka import producer as module
 from headrace.kafka.connections import ConnectionWatch
-from headrace.kafka.producer import KafkaSink
+from headrace.kafka.producer import KafkaSink, _Attempt
+from headrace.kafka.translate import let_go
 from headrace.ports import GroupToken, Transaction
 
 TRANSACTION = Transaction(
@@ -31,13 +35,17 @@ LATE = failure(KafkaError._TIMED_OUT, retriable=True)
 
 
 class Client:
-    """A producer that fails where it is told to, the given number of times."""
+    """A producer that fails where it is told to, the given number of times.
+
+    It must not be called while an error is handled: see `failure_of`.
+    """
 
     def __init__(self, **failures: tuple[KafkaException, int]) -> None:
         self.failures = failures
         self.calls: list[str] = []
 
     def _do(self, call: str) -> None:
+        assert sys.exc_info()[1] is None
         self.calls.append(call)
         error, times = self.failures.get(call, (None, 0))
         if error is not None and times > 0:
@@ -56,6 +64,9 @@ class Client:
 
     def produce(self, *_: object) -> None:
         self._do("produce")
+
+    def list_topics(self, *_: object) -> None:
+        self._do("list")
 
     def send_offsets_to_transaction(self, *_: object) -> None:
         self._do("offsets")
@@ -95,6 +106,29 @@ def test_an_abortable_error_is_aborted(where):
         commit(client)
 
     assert client.calls[-1] == "abort"
+
+
+def test_a_partition_that_is_not_known_yet_is_asked_for_before_the_transaction_is_aborted():
+    client = Client(produce=(failure(KafkaError._UNKNOWN_PARTITION), 1))
+
+    with pytest.raises(TransactionAbortedError):
+        commit(client)
+
+    assert client.calls == ["begin", "produce", "list", "abort"]
+
+
+def test_a_transaction_that_fails_twice_keeps_nothing():
+    client = Producer({"bootstrap.servers": "127.0.0.1:1", "transactional.id": "t", "log_level": 0})
+    attempt = _Attempt(client, lambda _: None)
+    seen = weakref.ref(attempt)
+
+    with pytest.raises(TransactionIndefiniteError) as caught:
+        attempt.run(TRANSACTION)
+    let_go(caught.value)
+    del attempt, caught
+    gc.collect()
+
+    assert seen() is None
 
 
 @pytest.mark.parametrize("error", [LATE, FATAL], ids=["late", "fatal"])
