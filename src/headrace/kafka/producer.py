@@ -204,7 +204,7 @@ class _Attempt:
         self.due = self._begun + _SEND_WITHIN_S + _GRACE_S
         self.is_abandoned = False
         self._is_ending = False
-        self._unknown = ""
+        self._unknown_topic = ""
 
     def run(self, transaction: Transaction) -> None:
         """Begin, fill and commit; raises as `KafkaSink.commit` does."""
@@ -253,7 +253,7 @@ class _Attempt:
                 pass
             except KafkaException as error:
                 if kafka_error(error).code() in MISSING:
-                    self._unknown = topic
+                    self._unknown_topic = topic
                 raise
             self._produce_slowly(topic, value, key, partition, None, None, timestamp, headers)
 
@@ -286,9 +286,9 @@ class _Attempt:
         if isinstance(cause, _UNWRITABLE):
             self._abort(cause)
             raise InvariantError(f"a record that Kafka's client cannot write: {cause}") from cause
-        if self._unknown:
+        if self._unknown_topic:
             # Partitions added a moment ago are not known until somebody asks for them.
-            failure_of(self._producer.list_topics, self._unknown, _METADATA_WITHIN_S)
+            failure_of(self._producer.list_topics, self._unknown_topic, _METADATA_WITHIN_S)
         error = kafka_error(cause)
         said = f"{error.name()}: {error.str()}"
         if error.code() in FENCED:
