@@ -5,7 +5,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -97,7 +96,7 @@ def await_access(connection: Mapping[str, Any], within_s: float) -> None:
     try:
         while True:
             left_s = max(deadline - time.monotonic(), _FIRST_PATIENCE_S)
-            failure = failure_of(partial(client.list_topics, timeout=min(left_s, patience_s)))
+            failure = failure_of(client.list_topics, timeout=min(left_s, patience_s))
             if failure is None:
                 return
             let_go(failure)

@@ -5,7 +5,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Message
@@ -164,8 +163,8 @@ class Poller:
         self._subscribe()
 
     def _require_access(self) -> None:
-        ask = partial(self._consumer.list_topics, timeout=_REACHABLE_WITHIN_S)
-        if (failure := failure_of(ask)) is None:
+        failure = failure_of(self._consumer.list_topics, timeout=_REACHABLE_WITHIN_S)
+        if failure is None:
             return
         # A refusal looks like silence here; its reason comes with the next poll.
         self._consumer.poll(0)

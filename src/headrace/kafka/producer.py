@@ -288,7 +288,7 @@ class _Attempt:
             raise InvariantError(f"a record that Kafka's client cannot write: {cause}") from cause
         if self._unknown_topic:
             # Partitions added a moment ago are not known until somebody asks for them.
-            failure_of(self._producer.list_topics, self._unknown_topic, _METADATA_WITHIN_S)
+            failure_of(self._producer.list_topics, self._unknown_topic, timeout=_METADATA_WITHIN_S)
         error = kafka_error(cause)
         said = f"{error.name()}: {error.str()}"
         if error.code() in FENCED:

@@ -115,7 +115,9 @@ def let_go(error: BaseException) -> None:
             todo += one.__cause__, one.__context__
 
 
-def failure_of(call: Callable[..., object], *arguments: object) -> KafkaException | None:
+def failure_of(
+    call: Callable[..., object], *arguments: object, **named: object
+) -> KafkaException | None:
     """Make a call of a client; return its error instead of raising it.
 
     For what goes on with a client after an error. In the handler of that error it must not: where
@@ -123,7 +125,7 @@ def failure_of(call: Callable[..., object], *arguments: object) -> KafkaExceptio
     what the frames it passed refer to: clients, whose threads live and whose logs grow.
     """
     try:
-        call(*arguments)
+        call(*arguments, **named)
     except KafkaException as error:
         return error
     return None

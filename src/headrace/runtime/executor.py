@@ -74,14 +74,12 @@ class Outcome:
         follow: Work to do, with seconds to wait before it.
         pause: Why the step must pause; the work in `follow` used no attempt.
         is_loud: Whether somebody has to act before the pause can end.
-        answered: Whether the model answered all rows it was asked.
         timed_out: Whether the model did not answer in time.
     """
 
     follow: list[tuple[float, Work]] = field(default_factory=list)
     pause: InferenceError | None = None
     is_loud: bool = False
-    answered: bool = False
     timed_out: bool = False
 
 
@@ -256,7 +254,7 @@ class ModelExecutor(Desk):
             log.exception("unexpected error", extra={"event": "unexpected_error"})
             return self._failed(work, InvalidInputError(f"{type(error).__name__}: {error}"))
         self._answer(work, prediction, written)
-        return Outcome(answered=True)
+        return Outcome()
 
     # After an answer
 
@@ -396,4 +394,4 @@ class FunctionExecutor(Desk):
         if dropped:
             self._fates.dropped(dropped)
         self._fates.passed(passed)
-        return Outcome(answered=True)
+        return Outcome()

@@ -111,7 +111,7 @@ class StageRun:
 
     @property
     def busy(self) -> int:
-        """Calls under way."""
+        """Calls under way, and answers that are still worked on."""
         return sum(dispatcher.busy for dispatcher in self.dispatchers)
 
     def forget_dropped(self) -> None:

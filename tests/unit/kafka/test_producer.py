@@ -65,7 +65,7 @@ class Client:
     def produce(self, *_: object) -> None:
         self._do("produce")
 
-    def list_topics(self, *_: object) -> None:
+    def list_topics(self, *_: object, **__: object) -> None:
         self._do("list")
 
     def send_offsets_to_transaction(self, *_: object) -> None:

@@ -107,10 +107,16 @@ class Doing:
         site = Site(outputs, Format(decode, encode), around, Ends(keeps_order=False))
         self.place = ModelPlace(stage.steps[0], site, [self.model])
         self.executor = self.place.executors[0]
+        self.answers = 0
 
     async def run(self, work):
         """Run work; no other work waits for its slot."""
-        return await self.executor.run(work, lambda: False)
+
+        def answered():
+            self.answers += 1
+            return False
+
+        return await self.executor.run(work, answered)
 
     async def to_the_end(self, work):
         """Run work and all that follows from it, without waiting."""
